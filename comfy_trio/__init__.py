@@ -1,0 +1,3 @@
+"""Drive ComfyUI from Trio."""
+
+from ._version import __version__ as __version__

@@ -1,0 +1,92 @@
+"""What a node of the embedded server is: a declaration, as `/object_info` shows it, and code."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from PIL import Image
+
+    from comfy_trio._util import JSONObject
+
+    from ._files import FileStore
+
+
+@attrs.frozen
+class NodeResult:
+    """What one run of a node gave.
+
+    Args:
+        values: The values of the node's output slots, in order.
+        ui: What `/history` and the ``executed`` frame show of it; None for nodes that show nothing.
+    """
+
+    values: tuple[object, ...] = ()
+    ui: JSONObject | None = None
+
+
+class NodeRun(Protocol):
+    """What a running node may do: report, wait, and use the server's files."""
+
+    node_id: str
+    prompt: JSONObject
+    extra_pnginfo: JSONObject | None
+    files: FileStore
+
+    async def progress(self, value: float, maximum: float, preview: Image.Image | None = None) -> None:
+        """Report progress, with a preview picture if there is one. Raises when interrupted."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Take time, as real work would. Raises when interrupted."""
+        ...
+
+    async def send_image(self, image: Image.Image) -> None:
+        """Send a whole picture over the WebSocket, as PNG (what SaveImageWebsocket does)."""
+        ...
+
+    async def send_text(self, text: str) -> None:
+        """Show a line of text at the node (a binary frame of type 3)."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class NodeType:
+    """One class of nodes.
+
+    Args:
+        class_type: The name by which prompts ask for it.
+        run: The work. Called as ``await run(node_run, **inputs)`` with the inputs by wire name.
+        required, optional, hidden: Input declarations exactly as in `/object_info`:
+            ``{"width": ["INT", {"default": 512, "min": 1}]}``.
+        outputs: Type of each output slot.
+        output_names: Name of each output slot; the types when empty.
+        output_is_list: Which output slots hold lists, over which the nodes below are mapped.
+        output_node: Whether a prompt may end here.
+        validate: ``VALIDATE_INPUTS``: gets those of `validated` that are literals (None for links)
+            and the file store; True, or the reason for refusal.
+        validated: Names of the inputs that `validate` takes; the built-in checks skip these.
+        fingerprint: ``IS_CHANGED``: a value that differs when the node must run again although
+            its inputs are the same.
+    """
+
+    class_type: str
+    run: Callable[..., Awaitable[NodeResult]]
+    required: Mapping[str, list[Any]] = attrs.field(factory=dict[str, "list[Any]"])
+    optional: Mapping[str, list[Any]] = attrs.field(factory=dict[str, "list[Any]"])
+    hidden: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    outputs: tuple[str, ...] = ()
+    output_names: tuple[str, ...] = ()
+    output_is_list: tuple[bool, ...] = ()
+    output_node: bool = False
+    display_name: str = ""
+    description: str = ""
+    category: str = ""
+    python_module: str = "nodes"
+    validated: tuple[str, ...] = ()
+    validate: Callable[..., bool | str] | None = None
+    fingerprint: Callable[..., object] | None = None

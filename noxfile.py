@@ -1,0 +1,68 @@
+"""The project's chores. `nox` alone runs what a change must pass; `nox -l` lists the rest."""
+
+import nox
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "virtualenv"
+nox.options.reuse_existing_virtualenvs = True
+nox.options.sessions = ["lint", "types", "codegen", "tests"]
+
+PYPROJECT = nox.project.load_toml("pyproject.toml")
+ALL_EXTRAS = ".[cli,codegen]"
+
+
+def groups(*names: str) -> tuple[str, ...]:
+    return nox.project.dependency_groups(PYPROJECT, *names)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Ruff, and the structured-concurrency rules of flake8-async."""
+    session.install(*groups("lint"))
+    session.run("ruff", "check", ".", *session.posargs)
+    session.run("ruff", "format", "--check", ".")
+    session.run("flake8", "comfy_trio", "codegen", "tests", "noxfile.py")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Mypy strict, pyright strict, and the completeness of the public names' types."""
+    session.install("-e", ALL_EXTRAS, *groups("types"))
+    session.run("mypy")
+    session.run("pyright")
+    session.run("pyright", "--ignoreexternal", "--verifytypes", "comfy_trio")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """The tests, on the installed package; every server they talk to is embedded."""
+    session.install(ALL_EXTRAS, *groups("test"))
+    session.run("pytest", "-m", "not real", *session.posargs)
+
+
+@nox.session
+def codegen(session: nox.Session) -> None:
+    """Compare the generated wire types with their schemas (`-- --write` to regenerate)."""
+    session.install("-e", ".[codegen]")
+    session.run("python", "-m", "codegen", *(session.posargs or ["--check"]))
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """The README's first command, as a newcomer runs it (`-- --url URL` for a real server)."""
+    session.install(".[cli]")
+    session.run("python", "-m", "comfy_trio", "demo", *session.posargs)
+
+
+@nox.session
+def real(session: nox.Session) -> None:
+    """The tests that need a real ComfyUI server at $COMFY_HOST."""
+    session.install(ALL_EXTRAS, *groups("test"))
+    session.run("pytest", "-m", "real", *session.posargs)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Numbers: each beside the barest hand-written code, in one run, as a ratio."""
+    session.install(".[cli]")
+    session.run("python", "tests/bench.py", *session.posargs)
