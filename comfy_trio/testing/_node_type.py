@@ -37,7 +37,9 @@ class NodeRun(Protocol):
     extra_pnginfo: JSONObject | None
     files: FileStore
 
-    async def progress(self, value: float, maximum: float, preview: Image.Image | None = None) -> None:
+    async def progress(
+        self, value: float, maximum: float, preview: Image.Image | None = None
+    ) -> None:
         """Report progress, with a preview picture if there is one. Raises when interrupted."""
         ...
 
