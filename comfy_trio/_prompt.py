@@ -70,8 +70,7 @@ def _looks_like_nodes(value: object) -> bool:
 
 
 def _kind(value: object) -> str:
-    names = {list: "a list", str: "a string", bool: "a boolean", int: "a number", float: "a number"}
-    return names.get(type(value), "null" if value is None else f"a {type(value).__name__}")
+    return "null" if value is None else f"a {type(value).__name__}"
 
 
 def _require_node(node_id: object, node: object, source: str) -> None:

@@ -237,14 +237,14 @@ def read_prompt_reply(reply: Reply, prompt: JSONObject) -> Accepted:
 def _refusal(reply: Reply, body: JSON, prompt: JSONObject) -> EnqueueFailedError:
     summary = reply.summary()
     answer = as_object(body)
-    error: JSONObject = {}
-    match answer:
-        case {"error": {"type": str() as reason, **error}}:
-            sentence = str(error.get("message") or reason)
-        case {"error": str() as reason} | {"message": str() as reason}:
-            sentence = reason
-        case _:
-            reason, sentence = "", _one_line(summary.snippet)[:200]
+    error = as_object(answer.get("error"))
+    if error:
+        reason = str(error.get("type") or "")
+        sentence = str(error.get("message") or reason)
+    else:  # hosted servers and proxies: {"error": "..."}, {"message": "..."}, or no JSON at all
+        reason = sentence = _one_line(
+            str(answer.get("error") or answer.get("message") or summary.snippet)
+        )[:200]
     details = str(error.get("details") or "")
     info = as_object(error.get("extra_info"))
     unknown_class = reason == "invalid_prompt" and "does not exist" in sentence
@@ -277,8 +277,8 @@ def _missing_node(
     title = title_of(node)
     return MissingNodeError(
         f"the server refused the workflow: {describe_node(node_id, class_type, title)} is of a"
-        f" class that the server does not have ({sentence}). Install the custom nodes that hold it, or"
-        " compare the name with those in /object_info",
+        f" class that the server does not have ({sentence}). Install the custom nodes that hold"
+        " it, or compare the name with those in /object_info",
         summary,
         reason=reason,
         node_id=node_id,
@@ -398,26 +398,24 @@ def read_history_entry(reply: Reply, prompt_id: str) -> HistoryEntry | None:
 
 
 def _read_entry(entry: JSONObject, prompt_id: str) -> HistoryEntry:
-    outputs = entry.get("outputs") or {}
-    status = entry.get("status") or {}
+    outputs = as_object(entry.get("outputs"))
+    status = as_object(entry.get("status"))
     failure: ExecutionError | ExecutionInterrupted | None = None
     if status.get("status_str") == "error":
         failure = decode_execution_error({"prompt_id": prompt_id})
     cached: frozenset[str] = frozenset()
     # The messages outrank ``status_str``, which a run that ends in a cycle leaves at the previous
     # run's; and of the messages the last word counts.
-    for message in status.get("messages") or []:
-        match message:
-            case ["execution_success", *_]:
-                failure = None
-            case ["execution_error", dict() as data]:
-                failure = decode_execution_error({"prompt_id": prompt_id, **data})
-            case ["execution_interrupted", dict() as data]:
-                failure = decode_execution_interrupted({"prompt_id": prompt_id, **data})
-            case ["execution_cached", {"nodes": list() as nodes}]:
-                cached = frozenset(map(str, nodes))
-            case _:
-                pass
+    for event, data in as_list(status.get("messages")):
+        told = {"prompt_id": prompt_id, **as_object(data)}
+        if event == "execution_success":
+            failure = None
+        elif event == "execution_error":
+            failure = decode_execution_error(told)
+        elif event == "execution_interrupted":
+            failure = decode_execution_interrupted(told)
+        elif event == "execution_cached":
+            cached = frozenset(map(str, as_list(told.get("nodes"))))
     return HistoryEntry(
         {node_id: output for node_id, output in outputs.items() if is_object(output)},
         failure,
