@@ -78,6 +78,11 @@ class Refused:
 
 
 @attrs.frozen
+class SeenPending:
+    """The server's queue lists the job as waiting."""
+
+
+@attrs.frozen
 class SeenRunning:
     """The server's queue lists the job as running."""
 
@@ -101,8 +106,16 @@ class ServerLost:
 
 
 StateEvent: TypeAlias = (
-    wire.ServerEvent | Accepted | HistoryEntry | Refused | SeenRunning | Gone | ServerLost
+    wire.ServerEvent
+    | Accepted
+    | Refused
+    | SeenPending
+    | SeenRunning
+    | HistoryEntry
+    | Gone
+    | ServerLost
 )
+"""Everything that `advance` takes."""
 
 
 @attrs.frozen
@@ -203,6 +216,7 @@ class _Kind(Enum):
 
 _KINDS: Mapping[type, _Kind] = {
     Accepted: _Kind.ACCEPTS,
+    SeenPending: _Kind.ACCEPTS,
     SeenRunning: _Kind.RUNS,
     wire.ExecutionStart: _Kind.RUNS,
     wire.ExecutionCached: _Kind.RUNS,

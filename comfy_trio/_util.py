@@ -33,6 +33,16 @@ def as_list(value: object) -> list[Any]:
     return value if is_list(value) else []
 
 
+def raise_saving_context(error: BaseException) -> NoReturn:
+    """Raise an exception that was caught before, as if it had never been caught."""
+    context = error.__context__
+    try:
+        raise error
+    finally:
+        error.__context__ = context
+        del error, context
+
+
 class NoPublicConstructor(type):
     """Metaclass of the handles that only the library makes.
 
