@@ -167,7 +167,7 @@ THEMES: Final = (
     Theme("snow snowy winter ice icy frozen christmas cold", WINTER, "snow"),
     Theme("spring flower cherry blossom sakura pink rose garden", SPRING, "petals"),
     Theme("autumn fall leaf leaves october brown", AUTUMN, "petals"),
-    Theme("city cyberpunk neon skyline street tokyo futuristic", NEON, "city"),
+    Theme("city cyberpunk neon skyline street tokyo futuristic", NEON, "city water"),
     Theme("purple violet synthwave retro vaporwave", NEON),
     Theme("storm stormy rain rainy thunder grey gray gloomy", STORM, "mist"),
     Theme("fire lava volcano flame dragon hell red", FIRE, "embers"),

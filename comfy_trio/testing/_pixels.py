@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from PIL import Image, ImageOps
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ._painter_palettes import Color
 
@@ -55,3 +55,15 @@ def gradient(size: tuple[int, int], colors: Sequence[Color]) -> Image.Image:
     # Through an intermediate size: bicubic over a few pixels stretched very far shows its steps.
     smooth = resized(column, (1, max(2, size[1])), "bilinear")
     return resized(smooth, size, "bilinear")
+
+
+def fade(size: tuple[int, int], levels: Sequence[int]) -> Image.Image:
+    """As `gradient`, in mode L: how strong something is from the top to the bottom."""
+    return gradient(size, [(level, level, level) for level in levels]).convert("L")
+
+
+def toned(mask: Image.Image, curve: Callable[[int], float]) -> Image.Image:
+    """`mask` with each level replaced by what `curve` makes of it, kept within 0 and 255."""
+    table = [min(255, max(0, round(curve(level)))) for level in range(256)]
+    # As above: the annotation names a numpy type.
+    return mask.point(table)  # pyright: ignore[reportUnknownMemberType]
