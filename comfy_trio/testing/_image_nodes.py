@@ -152,15 +152,15 @@ def _feathered(
     width, height = size
     left, top, right, bottom = padding
     strips = (
-        (left, row.resize((feathering, height)), (0, 0)),
-        (top, column.resize((width, feathering)), (0, 0)),
-        (right, ImageOps.mirror(row).resize((feathering, height)), (width - feathering, 0)),
-        (bottom, ImageOps.flip(column).resize((width, feathering)), (0, height - feathering)),
+        (left, row, (feathering, height), (0, 0)),
+        (top, column, (width, feathering), (0, 0)),
+        (right, ImageOps.mirror(row), (feathering, height), (width - feathering, 0)),
+        (bottom, ImageOps.flip(column), (width, feathering), (0, height - feathering)),
     )
-    for padded, strip, place in strips:
+    for padded, strip, extent, place in strips:
         if padded:
             layer = Image.new("L", size, 0)
-            layer.paste(strip, place)
+            layer.paste(resized(strip, extent), place)
             mask = ImageChops.lighter(mask, layer)
     return mask
 

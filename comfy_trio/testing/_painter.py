@@ -15,7 +15,7 @@ from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 from . import _painter_figures as figures
 from . import _painter_layers as layers
 from ._painter_palettes import mixed, read_prompt
-from ._pixels import gradient, resized
+from ._pixels import gradient, resized, toned
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -106,7 +106,9 @@ class _Scene:
         radius = short * (rng.uniform(0.055, 0.085) if is_moon else rng.uniform(0.045, 0.08))
         picture = layers.glow(picture, self.light_at, short * 0.75, palette.light, 0.42)
         picture = layers.glow(picture, self.light_at, radius * 3.4, palette.light, 0.75)
-        picture = layers.disc(picture, self.light_at, radius, mixed(palette.light, (255,) * 3, 0.4))
+        picture = layers.disc(
+            picture, self.light_at, radius, mixed(palette.light, (255, 255, 255), 0.4)
+        )
         if is_moon:
             picture = layers.craters(picture, self.light_at, radius, rng)
         cover = rng.uniform(0.1, 0.35) if self.is_dark else rng.uniform(0.35, 0.9)
@@ -183,7 +185,8 @@ class _Scene:
 
     def _foreground(self, picture: Image.Image) -> Image.Image:
         rng = self.rng
-        nearest = 2 if "water" not in self.features and "city" not in self.features else 1
+        nearest = 1 if self.features & {"water", "city"} else 2
+        skyline: list[float] = []
         for index in range(nearest):
             near = (index + 1) / nearest
             profile = layers.ridge(self.width, rng, bumps=1.6 + index, octaves=4, sharp=False)
@@ -258,7 +261,7 @@ class _Scene:
             mirrored = Image.new("L", picture.size, 0)
             mirrored.paste(ImageOps.flip(mask), (0, round(2 * feet[1]) - self.height))
             mirrored = mirrored.filter(ImageFilter.GaussianBlur(self.height / 200))
-            faint = mirrored.point([v * 2 // 5 for v in range(256)])
+            faint = toned(mirrored, lambda level: level * 0.4)
             picture = Image.composite(fill, picture, faint)
         picture = Image.composite(fill, picture, mask)
         if lights is not None:
@@ -309,8 +312,8 @@ class _Scene:
         strength = min(self.brief.cfg, 30.0) / 8.0 - 1
         picture = ImageEnhance.Color(picture).enhance(max(0.2, 1.08 + 0.22 * strength))
         picture = ImageEnhance.Contrast(picture).enhance(max(0.5, 1.04 + 0.08 * strength))
-        edge = [min(255, max(0, round((v - 120) * 0.75))) for v in range(256)]
-        vignette = resized(Image.radial_gradient("L").point(edge), size)
+        corners = toned(Image.radial_gradient("L"), lambda level: (level - 120) * 0.75)
+        vignette = resized(corners, size)
         dark = mixed(self.palette.land, (0, 0, 0), 0.6)
         picture = Image.composite(Image.new("RGB", size, dark), picture, vignette)
         softness = max(0, 8 - self.brief.steps) / 3

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageChops, ImageDraw, ImageFilter, ImageOps
 
 from ._painter_palettes import mixed
-from ._pixels import gradient, resized
+from ._pixels import fade, gradient, resized, toned
 
 if TYPE_CHECKING:
     import random
@@ -83,8 +83,11 @@ def glow(
 ) -> Image.Image:
     """A halo that fades outwards."""
     across = max(2, round(radius * 2))
-    falloff = [round(255 * strength * max(0.0, 1 - v / 181) ** 2.2) for v in range(256)]
-    halo = resized(Image.radial_gradient("L").point(falloff), (across, across))
+    halo = toned(
+        Image.radial_gradient("L"),
+        lambda level: 255 * strength * max(0.0, 1 - level / 181) ** 2.2,
+    )
+    halo = resized(halo, (across, across))
     mask = Image.new("L", picture.size, 0)
     mask.paste(halo, (round(center[0] - radius), round(center[1] - radius)))
     return lightened(picture, color, mask)
@@ -148,26 +151,24 @@ def clouds(
     width, height = picture.size
     lumps = noise(picture.size, rng, (3, 9), 5)
     threshold = 205 - 95 * cover
-    wisps = lumps.point([min(215, max(0, round((v - threshold) * 3.0))) for v in range(256)])
-    band = gradient((1, max(2, round(horizon))), ((60,) * 3, (235,) * 3, (150,) * 3, (0,) * 3))
-    fade = Image.new("L", picture.size, 0)
-    fade.paste(resized(band.convert("L"), (width, max(2, round(horizon)))), (0, 0))
-    mask = ImageChops.multiply(wisps, fade)
+    wisps = toned(lumps, lambda level: min(215, (level - threshold) * 3))
+    band = Image.new("L", picture.size, 0)
+    band.paste(fade((width, max(2, round(horizon))), (60, 235, 150, 0)), (0, 0))
+    mask = ImageChops.multiply(wisps, band)
     bright = mixed(palette.sky[-1], palette.light, 0.6)
     shade = mixed(palette.sky[len(palette.sky) // 2], palette.haze, 0.5)
     picture = Image.composite(Image.new("RGB", picture.size, bright), picture, mask)
     # The same lumps a little higher are the clouds' dark bellies.
     belly = ImageChops.multiply(ImageChops.offset(mask, 0, -max(1, height // 90)), mask)
-    return Image.composite(
-        Image.new("RGB", picture.size, shade), picture, belly.point([v // 2 for v in range(256)])
-    )
+    dimmed = toned(belly, lambda level: level / 2)
+    return Image.composite(Image.new("RGB", picture.size, shade), picture, dimmed)
 
 
 def nebula(picture: Image.Image, rng: random.Random) -> Image.Image:
     """Glowing gas across the sky."""
     for color in ((150, 40, 160), (30, 90, 190), (220, 90, 110)):
         lumps = noise(picture.size, rng, (2, 2), 5)
-        gas = lumps.point([max(0, round((v - 120) * 1.1)) for v in range(256)])
+        gas = toned(lumps, lambda level: (level - 120) * 1.1)
         picture = lightened(picture, color, gas)
     return picture
 
@@ -178,8 +179,8 @@ def aurora(picture: Image.Image, rng: random.Random, horizon: float) -> Image.Im
     for color, top in (((40, 240, 150), 0.12), ((150, 80, 230), 0.02)):
         rays = noise((width, 4), rng, (22, 1), 3)
         tall = max(4, round(horizon * 0.75))
-        fade = gradient((1, tall), ((0,) * 3, (110,) * 3, (255,) * 3, (0,) * 3)).convert("L")
-        curtain = ImageChops.multiply(resized(rays, (width, tall)), resized(fade, (width, tall)))
+        fringe = fade((width, tall), (0, 110, 255, 0))
+        curtain = ImageChops.multiply(resized(rays, (width, tall)), fringe)
         mask = Image.new("L", picture.size, 0)
         phase, waves = rng.uniform(0, 6), rng.uniform(1.2, 2.2)
         for x in range(width):
@@ -225,11 +226,8 @@ def mist(
     top, bottom = max(0, round(level - depth)), min(height, round(level + depth))
     if bottom - top < 2:
         return picture
-    fade = gradient((1, bottom - top), ((0,) * 3, (190,) * 3, (0,) * 3)).convert("L")
-    lumps = noise((width, bottom - top), rng, (3, 2), 3).point(
-        [80 + v * 2 // 3 for v in range(256)]
-    )
-    band = ImageChops.multiply(resized(fade, (width, bottom - top)), lumps)
+    lumps = toned(noise((width, bottom - top), rng, (3, 2), 3), lambda level: 80 + level * 2 / 3)
+    band = ImageChops.multiply(fade((width, bottom - top), (0, 190, 0)), lumps)
     mask = Image.new("L", picture.size, 0)
     mask.paste(band, (0, top))
     return Image.composite(Image.new("RGB", picture.size, color), picture, mask)
