@@ -392,9 +392,8 @@ class _Walk:
             shown = f"'{value}'"
             wrong = value not in choices
         else:
-            chosen: list[Any] = [value]
-            if config[1].get("multiselect", False) and isinstance(value, list):
-                chosen = cast("list[Any]", value)
+            several = config[1].get("multiselect", False) and _is_list(value)
+            chosen: list[Any] = value if several else [value]
             strangers = [each for each in chosen if each not in choices]
             shown = ", ".join(repr(each) for each in strangers)
             wrong = bool(strangers)
@@ -442,6 +441,10 @@ def _run_custom(
         judged["input_types"] = linked_types
     reason = custom.check(**judged)
     return [] if reason is True else [custom_failed(name, reason) for name in judged]
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list)
 
 
 def _is_link(value: Any) -> bool:

@@ -24,7 +24,7 @@ def png(color: tuple[int, int, int, int], size: tuple[int, int] = (4, 3), **text
     for key, value in text.items():
         chunks.add_text(key, value)
     stream = io.BytesIO()
-    Image.new("RGBA", size, color).save(stream, "PNG", pnginfo=chunks)
+    Image.new("RGBA", size, color).save(stream, "PNG", pnginfo=chunks, dpi=(72, 72))
     return stream.getvalue()
 
 

@@ -158,6 +158,10 @@ async def test_blend(run: FakeRun, mode: str, expected: tuple[int, int, int]) ->
         run, "ImageBlend", image1=below, image2=above, blend_factor=0.5, blend_mode=mode
     )
     assert len(made.frames) == 2
+    same = await value(
+        run, "ImageBlend", image1=below, image2=below, blend_factor=0.0, blend_mode=mode
+    )
+    assert colors_of(same) == [RED]
     for mine, theirs in zip(colors_of(made)[0], expected, strict=True):
         assert abs(mine - theirs) <= 1
 
@@ -241,6 +245,13 @@ async def test_load_animation(run: FakeRun) -> None:
     assert len((await value(run, "LoadImage", image="a.gif")).frames) == 2
 
 
+async def test_load_image_skips_frames_of_other_sizes(run: FakeRun) -> None:
+    path = run.files.annotated("a.tiff")
+    others = [picture(BLUE, (3, 3)), picture(WHITE)]
+    picture(RED).save(path, save_all=True, append_images=others)
+    assert colors_of(await value(run, "LoadImage", image="a.tiff")) == [RED, WHITE]
+
+
 @pytest.mark.parametrize(
     ("channel", "level"), [("alpha", 155), ("red", 1), ("green", 2), ("blue", 3)]
 )
@@ -258,6 +269,8 @@ def test_loading_nodes_run_again_when_the_file_changes(run: FakeRun) -> None:
     assert load.fingerprint(run.files, image="a.png") == before
     run.files.upload("a.png", b"2", overwrite=True)
     assert load.fingerprint(run.files, image="a.png") != before
+    linked = load.fingerprint(run.files, image=None)
+    assert linked != linked
 
 
 async def test_save_image(run: FakeRun) -> None:
@@ -494,7 +507,8 @@ async def test_probe_with_odd_names(run: FakeRun) -> None:
 
 async def test_probe_big_preview(run: FakeRun) -> None:
     await ran(run, "ProbeBigPreview", image=images(), side=32, count=2)
-    assert [each.size for each in run.previews if each] == [(32, 32)] * 2
+    assert [each.size for each in run.sent] == [(32, 32)] * 2
+    assert run.steps == [(1, 2), (2, 2)]
 
 
 async def test_probe_block(run: FakeRun) -> None:
