@@ -34,7 +34,7 @@ class Engine:
         nodes: Node types by class name.
         files: The server's folders.
         version: What the server can do.
-        time_scale: Factor on the time that nodes take.
+        seconds_per_step: How long a step of a sampler takes.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class Engine:
         nodes: Mapping[str, NodeType],
         files: FileStore,
         version: Capabilities,
-        time_scale: float,
+        seconds_per_step: float,
     ) -> None:
         self.hub = hub
         self.version = version
@@ -56,7 +56,7 @@ class Engine:
             publisher=hub,
             version=version,
             now=self.now,
-            time_scale=time_scale,
+            seconds_per_step=seconds_per_step,
         )
         self._incarnation = trio.CancelScope()
         self._reset()
@@ -127,6 +127,10 @@ class Engine:
             self._forget = True
             self._wake.set()
 
+    def cached(self) -> int:
+        """How many outputs are kept."""
+        return len(self._workshop.cache)
+
     def queue_info(self) -> JSONObject:
         """The content of ``status`` frames and of ``GET /prompt``."""
         return {"exec_info": {"queue_remaining": self.queue.remaining()}}
@@ -154,11 +158,12 @@ class Engine:
                 await self._work()
 
     async def _work(self) -> None:
+        queue = self.queue  # of this incarnation: what was running at a restart is lost
         while True:
-            item = self.queue.get()
+            item = queue.get()
             if item is not None:
                 try:
-                    await self._execute(item)
+                    await self._execute(queue, item)
                 except Exception:
                     _log.exception("The prompt worker died of prompt %s", item.prompt_id)
                     self.worker_alive = False
@@ -166,16 +171,16 @@ class Engine:
             if self._forget:
                 self._workshop.cache.clear()
                 self._forget = False
-            if not self.queue.pending:
+            if not queue.pending:
                 self._wake = trio.Event()
                 await self._wake.wait()
 
-    async def _execute(self, item: QueueItem) -> None:
+    async def _execute(self, queue: PromptQueue, item: QueueItem) -> None:
         execution = Execution(self._workshop, item, was_success=self._was_success)
         self._execution, self._client_id = execution, execution.client_id
         record = await execution.run()
         self._was_success = record.success
-        self.queue.done(record)
+        queue.done(record)
         if execution.client_id is not None:
             over: dict[str, Any] = {"node": None, "prompt_id": item.prompt_id}
             self.hub.publish("executing", over, execution.client_id)

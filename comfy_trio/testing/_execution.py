@@ -43,7 +43,7 @@ class Workshop:
         publisher: Where frames go.
         version: What the server can do.
         now: The time in ms since 1970.
-        time_scale: Factor on the time that nodes take.
+        seconds_per_step: How long a step of a sampler takes.
     """
 
     nodes: Mapping[str, NodeType]
@@ -52,7 +52,7 @@ class Workshop:
     publisher: Publisher
     version: Capabilities
     now: Callable[[], int]
-    time_scale: float = 1.0
+    seconds_per_step: float = 0.0
 
 
 class _Interrupted(Exception):
@@ -68,7 +68,7 @@ class _Run:
     extra_pnginfo: JSONObject | None
     files: FileStore
     _progress: Progress
-    _time_scale: float
+    seconds_per_step: float
     _at: tuple[float, float] = (0, 1)
 
     async def progress(
@@ -79,7 +79,7 @@ class _Run:
         self._progress.update(self.node_id, value, maximum, preview)
 
     async def sleep(self, seconds: float) -> None:
-        await trio.sleep(seconds * self._time_scale)
+        await trio.sleep(seconds)
 
     async def send_image(self, image: Image.Image) -> None:
         await trio.lowlevel.checkpoint()
@@ -295,7 +295,7 @@ class Execution:
             self._extra_data.get("extra_pnginfo"),
             self._shop.files,
             self._progress,
-            self._shop.time_scale,
+            self._shop.seconds_per_step,
         )
         return await node_type.run(run, **arguments)
 
