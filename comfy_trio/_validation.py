@@ -11,7 +11,7 @@ a thousand.
 from __future__ import annotations
 
 import traceback
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import attrs
 
@@ -198,7 +198,7 @@ def _own_copy(node: Any) -> Any:
     """A copy of as much of a node as validation writes to."""
     if not isinstance(node, dict):
         return node
-    copied: JSONObject = dict(node)  # pyright: ignore[reportUnknownArgumentType] (it is JSON)
+    copied = dict(cast("JSONObject", node))
     if isinstance(copied.get("inputs"), dict):
         copied["inputs"] = dict(copied["inputs"])
     return copied
@@ -364,9 +364,9 @@ class _Walk:
         """Convert and check one literal; the converted value goes into `inputs`."""
         kind, options = _type_and_options(spec)
         config = (kind, options)
-        value = inputs[name]
+        value: Any = inputs[name]
         if isinstance(value, dict) and "__value__" in value:
-            value = inputs[name] = value["__value__"]
+            value = inputs[name] = cast("JSONObject", value)["__value__"]
         convert = _CONVERSIONS.get(kind) if isinstance(kind, str) else None
         if convert is not None:
             try:
@@ -380,7 +380,7 @@ class _Walk:
         if "max" in options and value > options["max"]:
             return [too_big(name, config, value)]
         if isinstance(kind, list):
-            return self._check_choice(name, config, value, kind)
+            return self._check_choice(name, config, value, cast("list[Any]", kind))
         if kind == "COMBO" and self.rules.check_combo_options:
             return self._check_choice(name, config, value, options.get("options", []))
         return []
@@ -393,7 +393,8 @@ class _Walk:
             wrong = value not in choices
         else:
             several = config[1].get("multiselect", False) and isinstance(value, list)
-            strangers = [each for each in (value if several else [value]) if each not in choices]
+            chosen: list[Any] = value if several else [value]
+            strangers = [each for each in chosen if each not in choices]
             shown = ", ".join(repr(each) for each in strangers)
             wrong = bool(strangers)
         return [not_in_list(name, config, value, choices, shown)] if wrong else []

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from PIL import Image, ImageChops, ImageOps
 
-from ._node_type import NodeResult, NodeType
+from ._node_type import RETITLED, NodeResult, NodeType
+from ._pixels import RESAMPLING, resized
 from ._values import Images, Masks
 
 if TYPE_CHECKING:
@@ -15,36 +16,7 @@ if TYPE_CHECKING:
 
     from ._node_type import NodeRun
 
-RETITLED: Final = (0, 20)
-"""From which version on the categories and titles of 0.27 are shown.
-
-They changed class by class between 0.3.64 and 0.27; when exactly makes no difference to clients.
-"""
-
-_RESAMPLING: Final = {
-    "nearest-exact": Image.Resampling.NEAREST,
-    "bilinear": Image.Resampling.BILINEAR,
-    "area": Image.Resampling.BOX,
-    "bicubic": Image.Resampling.BICUBIC,
-    "lanczos": Image.Resampling.LANCZOS,
-}
-_UPSCALE_METHODS: Final = list(_RESAMPLING)
-
-
-def resized(
-    frame: Image.Image, size: tuple[int, int], method: str = "bilinear", *, crop: bool = False
-) -> Image.Image:
-    """`frame` at another size.
-
-    Args:
-        frame: The picture.
-        size: Width and height to reach.
-        method: An upscale method as nodes name them.
-        crop: Keep the proportions and cut off what is too much, equally on both sides.
-    """
-    if crop:
-        return ImageOps.fit(frame, size, _RESAMPLING[method])
-    return frame.resize(size, _RESAMPLING[method])
+_UPSCALE_METHODS: Final = list(RESAMPLING)
 
 
 def _pixels(name: str, default: int, least: int, step: int = 1) -> dict[str, list[Any]]:
@@ -180,15 +152,15 @@ def _feathered(
     width, height = size
     left, top, right, bottom = padding
     strips = (
-        (left, row.resize((feathering, height)), (0, 0)),
-        (top, column.resize((width, feathering)), (0, 0)),
-        (right, ImageOps.mirror(row).resize((feathering, height)), (width - feathering, 0)),
-        (bottom, ImageOps.flip(column).resize((width, feathering)), (0, height - feathering)),
+        (left, row, (feathering, height), (0, 0)),
+        (top, column, (width, feathering), (0, 0)),
+        (right, ImageOps.mirror(row), (feathering, height), (width - feathering, 0)),
+        (bottom, ImageOps.flip(column), (width, feathering), (0, height - feathering)),
     )
-    for padded, strip, place in strips:
+    for padded, strip, extent, place in strips:
         if padded:
             layer = Image.new("L", size, 0)
-            layer.paste(strip, place)
+            layer.paste(resized(strip, extent), place)
             mask = ImageChops.lighter(mask, layer)
     return mask
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
 
@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from comfy_trio._util import JSONObject
 
     from ._files import FileStore
+
+
+RETITLED: Final = (0, 20)
+"""The version from which our nodes show the categories and titles of 0.27.
+
+They changed class by class between 0.3.64 and 0.27; when exactly makes no difference to clients.
+"""
 
 
 class InputFiles(Enum):

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from comfy_trio._validation import CustomValidation
 
+from ._diffusion_nodes import DEFAULT_SECONDS_PER_STEP, diffusion_nodes
+from ._file_nodes import FILE_NODES
 from ._image_nodes import IMAGE_NODES
 from ._node_type import InputFiles
+from ._probe_nodes import PROBE_NODES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -18,7 +21,13 @@ if TYPE_CHECKING:
     from ._files import FileStore
     from ._node_type import NodeType
 
-CORE_NODES: Final[tuple[NodeType, ...]] = IMAGE_NODES
+
+def core_nodes(seconds_per_step: float = DEFAULT_SECONDS_PER_STEP) -> tuple[NodeType, ...]:
+    """Every class the server has of itself, with another pace of the sampler."""
+    return (*FILE_NODES, *IMAGE_NODES, *diffusion_nodes(seconds_per_step), *PROBE_NODES)
+
+
+CORE_NODES: Final[tuple[NodeType, ...]] = core_nodes()
 """Every class the server has of itself."""
 
 NEWEST: Final = (0, 27, 0)
@@ -74,7 +83,8 @@ def _entry(node: NodeType, files: FileStore, version: tuple[int, ...]) -> JSONOb
         entry |= _always_shown(node, version)
     elif version >= (0, 11):
         entry["search_aliases"] = []
-    return entry | node.flags
+    entry.update(node.flags)
+    return entry
 
 
 def _always_shown(node: NodeType, version: tuple[int, ...]) -> JSONObject:
