@@ -34,7 +34,6 @@ class Engine:
         nodes: Node types by class name.
         files: The server's folders.
         version: What the server can do.
-        seconds_per_step: How long a step of a sampler takes.
     """
 
     def __init__(
@@ -44,7 +43,6 @@ class Engine:
         nodes: Mapping[str, NodeType],
         files: FileStore,
         version: Capabilities,
-        seconds_per_step: float,
     ) -> None:
         self.hub = hub
         self.version = version
@@ -56,7 +54,6 @@ class Engine:
             publisher=hub,
             version=version,
             now=self.now,
-            seconds_per_step=seconds_per_step,
         )
         self._incarnation = trio.CancelScope()
         self._reset()

@@ -11,7 +11,6 @@ import attrs
 import trio
 
 from ._cache import CacheEntry
-from ._frames import ImageFormat
 from ._node_type import ExecutionBlocked, NodeResult
 from ._progress import Progress
 from ._queue import RunRecord
@@ -43,7 +42,6 @@ class Workshop:
         publisher: Where frames go.
         version: What the server can do.
         now: The time in ms since 1970.
-        seconds_per_step: How long a step of a sampler takes.
     """
 
     nodes: Mapping[str, NodeType]
@@ -52,7 +50,6 @@ class Workshop:
     publisher: Publisher
     version: Capabilities
     now: Callable[[], int]
-    seconds_per_step: float = 0.0
 
 
 class _Interrupted(Exception):
@@ -68,14 +65,11 @@ class _Run:
     extra_pnginfo: JSONObject | None
     files: FileStore
     _progress: Progress
-    seconds_per_step: float
-    _at: tuple[float, float] = (0, 1)
 
     async def progress(
         self, value: float, maximum: float, preview: Image.Image | None = None
     ) -> None:
         await trio.lowlevel.checkpoint()
-        self._at = (value, maximum)
         self._progress.update(self.node_id, value, maximum, preview)
 
     async def sleep(self, seconds: float) -> None:
@@ -83,7 +77,7 @@ class _Run:
 
     async def send_image(self, image: Image.Image) -> None:
         await trio.lowlevel.checkpoint()
-        self._progress.update(self.node_id, *self._at, image, ImageFormat.PNG)
+        self._progress.picture(self.node_id, image)
 
     async def send_text(self, text: str) -> None:
         await trio.lowlevel.checkpoint()
@@ -295,7 +289,6 @@ class Execution:
             self._extra_data.get("extra_pnginfo"),
             self._shop.files,
             self._progress,
-            self._shop.seconds_per_step,
         )
         return await node_type.run(run, **arguments)
 

@@ -68,30 +68,13 @@ class Progress:
         self._send_state()
 
     def update(
-        self,
-        node_id: str,
-        value: float,
-        maximum: float,
-        preview: Image.Image | None,
-        image_format: ImageFormat = ImageFormat.JPEG,
+        self, node_id: str, value: float, maximum: float, preview: Image.Image | None
     ) -> None:
         """A node has come some way."""
         self._nodes[node_id] = _NodeProgress(value, maximum, "running")
         self._send_state()
-        picture = None
-        if preview is not None and self._previews:
-            picture = encode_picture(preview, image_format)
-        with_metadata = self._publisher.has_flag(self._client_id, "supports_preview_metadata")
-        if picture is not None and with_metadata:
-            metadata = {
-                "node_id": node_id,
-                "prompt_id": self._prompt_id,
-                "display_node_id": node_id,
-                "parent_node_id": None,
-                "real_node_id": node_id,
-            }
-            frame = metadata_preview_frame(picture, image_format, metadata)
-            self._publisher.publish_bytes(frame, self._client_id)
+        if self._knows_metadata() and preview is not None:
+            self._send_picture(node_id, preview, ImageFormat.JPEG)
         report: JSONObject = {
             "value": value,
             "max": maximum,
@@ -99,8 +82,12 @@ class Progress:
             "node": node_id,
         }
         self._publisher.publish("progress", report, self._client_id)
-        if picture is not None and not with_metadata:
-            self._publisher.publish_bytes(preview_frame(picture, image_format), self._client_id)
+        if not self._knows_metadata() and preview is not None:
+            self._send_picture(node_id, preview, ImageFormat.JPEG)
+
+    def picture(self, node_id: str, image: Image.Image) -> None:
+        """Send the whole of a picture."""
+        self._send_picture(node_id, image, ImageFormat.PNG)
 
     def finish(self, node_id: str) -> None:
         """A node is done, or its output was at hand."""
@@ -112,6 +99,26 @@ class Progress:
     def text(self, node_id: str, text: str) -> None:
         """Show a line of text at a node; everybody gets it, as from the real server."""
         self._publisher.publish_bytes(text_frame(node_id, text), None)
+
+    def _knows_metadata(self) -> bool:
+        return self._publisher.has_flag(self._client_id, "supports_preview_metadata")
+
+    def _send_picture(self, node_id: str, image: Image.Image, image_format: ImageFormat) -> None:
+        if not self._previews and image_format is ImageFormat.JPEG:
+            return
+        picture = encode_picture(image, image_format)
+        if self._knows_metadata():
+            metadata = {
+                "node_id": node_id,
+                "prompt_id": self._prompt_id,
+                "display_node_id": node_id,
+                "parent_node_id": None,
+                "real_node_id": node_id,
+            }
+            frame = metadata_preview_frame(picture, image_format, metadata)
+        else:
+            frame = preview_frame(picture, image_format)
+        self._publisher.publish_bytes(frame, self._client_id)
 
     def _send_state(self) -> None:
         nodes: dict[str, Any] = {

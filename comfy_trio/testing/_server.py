@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from contextlib import asynccontextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, NoReturn, final
 
 import attrs
 import trio
@@ -13,14 +13,17 @@ import trio
 from comfy_trio._util import NoPublicConstructor
 
 from ._app import WEBSOCKET_ROUTE, Application, route_name, with_api
+from ._diffusion_nodes import DEFAULT_SECONDS_PER_STEP
 from ._engine import Engine
 from ._faults import Faults
 from ._files import FileStore
 from ._hub import Hub
 from ._info_routes import InfoRoutes
 from ._memory import MemoryTransport
+from ._nursery import open_service_nursery
 from ._prompt_routes import PromptRoutes
-from ._registry import CORE_NODES, custom_validations, object_info
+from ._registry import core_nodes, custom_validations, object_info
+from ._tcp import TCPFront
 from ._versions import DEFAULT_VERSION, capabilities
 from ._websocket import WebSocketRoute
 
@@ -113,13 +116,53 @@ class EmbeddedServer(metaclass=NoPublicConstructor):
         self._engine.restart()
 
 
+    @asynccontextmanager
+    async def listen(self, host: str = "127.0.0.1", port: int = 0) -> AsyncGenerator[str, None]:
+        """Listen on TCP too, and return the URL to it.
+
+        Leaving the block breaks all connections that were made to it.
+
+        Args:
+            host: The address to bind.
+            port: The port; 0 for any that is free.
+
+        Raises:
+            OSError: The port is taken, or is not ours to take.
+        """
+        async with open_service_nursery() as nursery:
+            yield await nursery.start(self.serve_tcp, host, port)
+
+    async def serve_tcp(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
+    ) -> NoReturn:
+        """Listen on TCP until cancelled; see `listen`.
+
+        ``await nursery.start(server.serve_tcp)`` returns the URL.
+        """
+        listeners = await trio.open_tcp_listeners(port, host=host)
+        front = TCPFront(self._app, self.faults)
+        bound = listeners[0].socket.getsockname()
+        name = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
+        try:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(trio.serve_listeners, front.handle, listeners)
+                task_status.started(f"http://{name}:{bound[1]}{self._base_path}")
+                await trio.sleep_forever()
+        finally:
+            front.abort()
+
+
 @asynccontextmanager
 async def open_embedded_server(
     *,
     version: str = DEFAULT_VERSION,
     nodes: Iterable[NodeType] = (),
     base_directory: str | PathLike[str] | None = None,
-    seconds_per_step: float = 0.05,
+    seconds_per_step: float = DEFAULT_SECONDS_PER_STEP,
     base_path: str = "",
     max_upload_size: int = MAX_UPLOAD_SIZE,
 ) -> AsyncGenerator[EmbeddedServer, None]:
@@ -142,7 +185,8 @@ async def open_embedded_server(
         ValueError: `version` is no version, or too old a one.
     """
     can = capabilities(version)
-    types = {node.class_type: node for node in (*CORE_NODES, *nodes)}
+    base_path = base_path.rstrip("/")
+    types = {node.class_type: node for node in (*core_nodes(seconds_per_step), *nodes)}
     own_directory = tempfile.TemporaryDirectory(prefix="comfy-trio-")
     with own_directory if base_directory is None else nullcontext(base_directory) as directory:
         files = FileStore(Path(directory))
@@ -152,7 +196,6 @@ async def open_embedded_server(
             nodes={name: node.at(can.version) for name, node in types.items()},
             files=files,
             version=can,
-            seconds_per_step=seconds_per_step,
         )
         info = lambda: object_info(types.values(), files, can.version)
         custom = custom_validations(types.values(), files, can.version)
@@ -166,20 +209,21 @@ async def open_embedded_server(
             WebSocketRoute(engine, faults, max_upload_size),
             faults,
             can,
-            base_path.rstrip("/"),
+            base_path,
         )
-        async with trio.open_nursery() as nursery:
+        async with open_service_nursery() as nursery:
             nursery.start_soon(engine.run)
             transport = MemoryTransport(app, nursery, faults._connections)
-            yield EmbeddedServer._create(
-                url=f"http://{MEMORY_HOST}{base_path.rstrip('/')}",
-                transport=transport,
-                faults=faults,
-                files=files,
-                version=can.text,
-                engine=engine,
-                app=app,
-                base_path=base_path.rstrip("/"),
-            )
-            transport._shut_down()
-            nursery.cancel_scope.cancel("the embedded server closes")
+            try:
+                yield EmbeddedServer._create(
+                    url=f"http://{MEMORY_HOST}{base_path}",
+                    transport=transport,
+                    faults=faults,
+                    files=files,
+                    version=can.text,
+                    engine=engine,
+                    app=app,
+                    base_path=base_path,
+                )
+            finally:
+                transport._shut_down()
