@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, final
 from urllib.parse import unquote
@@ -17,7 +18,7 @@ from comfy_trio._transport import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Sequence
+    from collections.abc import AsyncIterable, AsyncIterator, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from starlette.types import ASGIApp, Message
@@ -160,13 +161,17 @@ class _Exchange:
 
     async def upload(self, body: AsyncIterable[bytes]) -> None:
         """Send the body, unless the server answers before it has all of it."""
-        with self._upload_in, self._uploading:
-            async for chunk in body:
-                try:
+        chunks = aiter(body)
+        try:
+            with self._upload_in, self._uploading:
+                async for chunk in chunks:
                     await self._upload_in.send(chunk)
-                except trio.BrokenResourceError:
-                    return
-            self._uploaded = True
+                self._uploaded = True
+        except trio.BrokenResourceError:
+            return  # the server does not want the rest
+        finally:
+            if isinstance(chunks, AsyncGenerator):
+                await chunks.aclose()
 
     async def download(self) -> bytes:
         """The next piece of the reply's body.
