@@ -21,7 +21,10 @@ def lint(session: nox.Session) -> None:
     session.install(*groups("lint"))
     session.run("ruff", "check", ".", *session.posargs)
     session.run("ruff", "format", "--check", ".")
-    session.run("flake8", "comfy_trio", "codegen", "tests", "noxfile.py")
+    sources = session.run("git", "ls-files", "*.py", external=True, silent=True) or ""
+    # ASYNC127: httpx is the chosen HTTP layer (see comfy_trio/_http.py, and the test that holds
+    # its one hazard out). ASYNC910 to 912: a private helper need not be a checkpoint.
+    session.run("flake8-async", "--disable=ASYNC127,ASYNC910,ASYNC911,ASYNC912", *sources.split())
 
 
 @nox.session

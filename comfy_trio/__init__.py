@@ -1,3 +1,116 @@
-"""Drive ComfyUI from Trio."""
+"""Drive ComfyUI from Trio: cancel-scoped jobs; nothing hangs, nothing leaks, nothing is lost.
+
+General layout, each layer importing only from those before it:
+
+1. ``_util``, ``_errors``, ``_address``, ``_wire``, ``_prompt``, ``_workflow``, ``_state`` and the
+   like: pure functions of values, importable without trio;
+2. ``_transport``, ``_http``, ``_websocket``, ``_network``: bytes to and from a server;
+3. ``_connection``, ``_supervisor``, ``_session``: the tasks behind a client;
+4. ``_job``, ``_file``, ``_client``: what a program holds in its hands;
+5. ``__main__`` and ``_cli``: the command line. ``testing`` stands beside the client.
+
+This file only re-exports, and does so on first use: ``import comfy_trio`` alone loads nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
 
 from ._version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from ._address import BasicCredentials as BasicCredentials
+    from ._address import BearerCredentials as BearerCredentials
+    from ._address import Credentials as Credentials
+    from ._address import HeaderCredentials as HeaderCredentials
+    from ._client import Comfy as Comfy
+    from ._client import ServerEvents as ServerEvents
+    from ._client import open_comfy as open_comfy
+    from ._connection import ConnectionState as ConnectionState
+    from ._connection import ReconnectPolicy as ReconnectPolicy
+    from ._errors import AuthenticationError as AuthenticationError
+    from ._errors import ComfyError as ComfyError
+    from ._errors import CustomEventError as CustomEventError
+    from ._errors import DisconnectedError as DisconnectedError
+    from ._errors import EnqueueFailedError as EnqueueFailedError
+    from ._errors import ErrorCode as ErrorCode
+    from ._errors import ExecutionFailedError as ExecutionFailedError
+    from ._errors import ExecutionInterruptedError as ExecutionInterruptedError
+    from ._errors import FailedCacheError as FailedCacheError
+    from ._errors import FileError as FileError
+    from ._errors import InputError as InputError
+    from ._errors import InternalError as InternalError
+    from ._errors import JobError as JobError
+    from ._errors import MissingNodeError as MissingNodeError
+    from ._errors import NodeErrors as NodeErrors
+    from ._errors import NotComfyUIError as NotComfyUIError
+    from ._errors import ReplySummary as ReplySummary
+    from ._errors import RequestTooLargeError as RequestTooLargeError
+    from ._errors import ResponseError as ResponseError
+    from ._errors import ServerUnreachableError as ServerUnreachableError
+    from ._errors import WentMissingError as WentMissingError
+    from ._errors import WorkflowError as WorkflowError
+    from ._events import Failed as Failed
+    from ._events import Finished as Finished
+    from ._events import ImageReceived as ImageReceived
+    from ._events import JobEvent as JobEvent
+    from ._events import NodeStarted as NodeStarted
+    from ._events import Output as Output
+    from ._events import Pending as Pending
+    from ._events import Preview as Preview
+    from ._events import Progress as Progress
+    from ._events import ProgressPercent as ProgressPercent
+    from ._events import Started as Started
+    from ._events import Text as Text
+    from ._file import FileNamespace as FileNamespace
+    from ._file import OutputFile as OutputFile
+    from ._job import Job as Job
+    from ._job import JobEvents as JobEvents
+    from ._result import JobResult as JobResult
+    from ._result import ReceivedImage as ReceivedImage
+    from ._transport import Transport as Transport
+    from ._transport import WebSocket as WebSocket
+    from ._transport import WebSocketClosed as WebSocketClosed
+    from ._transport import WebSocketRejected as WebSocketRejected
+    from ._transport import WebSocketUnreachable as WebSocketUnreachable
+    from ._workflow import Workflow as Workflow
+
+# The same list for the interpreter; a test compares the two.
+_HOMES = {
+    "_address": "BasicCredentials BearerCredentials Credentials HeaderCredentials",
+    "_client": "Comfy ServerEvents open_comfy",
+    "_connection": "ConnectionState ReconnectPolicy",
+    "_errors": (
+        "AuthenticationError ComfyError CustomEventError DisconnectedError EnqueueFailedError"
+        " ErrorCode ExecutionFailedError ExecutionInterruptedError FailedCacheError FileError"
+        " InputError InternalError JobError MissingNodeError NodeErrors NotComfyUIError"
+        " ReplySummary RequestTooLargeError ResponseError ServerUnreachableError WentMissingError"
+        " WorkflowError"
+    ),
+    "_events": (
+        "Failed Finished ImageReceived JobEvent NodeStarted Output Pending Preview Progress"
+        " ProgressPercent Started Text"
+    ),
+    "_file": "FileNamespace OutputFile",
+    "_job": "Job JobEvents",
+    "_result": "JobResult ReceivedImage",
+    "_transport": "Transport WebSocket WebSocketClosed WebSocketRejected WebSocketUnreachable",
+    "_workflow": "Workflow",
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(f".{home}", __name__), name)
+    if isinstance(value, type):
+        value.__module__ = __name__  # where people find it, also in tracebacks
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*_HOME_OF, "__version__"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn, TypeAlias, TypeVar, cast
+from typing import Any, NoReturn, TypeAlias, TypeGuard, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -11,6 +11,36 @@ JSON: TypeAlias = "dict[str, Any] | list[Any] | str | int | float | bool | None"
 
 JSONObject: TypeAlias = dict[str, Any]
 """A JSON object, as read; see `JSON`."""
+
+
+def is_object(value: object) -> TypeGuard[JSONObject]:
+    """Tell whether a value that came from JSON is an object."""
+    return isinstance(value, dict)
+
+
+def is_list(value: object) -> TypeGuard[list[Any]]:
+    """Tell whether a value that came from JSON is a list."""
+    return isinstance(value, list)
+
+
+def as_object(value: object) -> JSONObject:
+    """Return a value that came from JSON if it is an object, or else an empty one."""
+    return value if is_object(value) else {}
+
+
+def as_list(value: object) -> list[Any]:
+    """Return a value that came from JSON if it is a list, or else an empty one."""
+    return value if is_list(value) else []
+
+
+def raise_saving_context(error: BaseException) -> NoReturn:
+    """Raise an exception that was caught before, as if it had never been caught."""
+    context = error.__context__
+    try:
+        raise error
+    finally:
+        error.__context__ = context
+        del error, context
 
 
 class NoPublicConstructor(type):
@@ -23,5 +53,4 @@ class NoPublicConstructor(type):
         raise TypeError(f"{cls.__module__}.{cls.__qualname__} has no public constructor")
 
     def _create(cls: type[T], *args: object, **kwargs: object) -> T:
-        make = cast("type[type]", super()).__call__
-        return cast("T", make(*args, **kwargs))
+        return cast("T", type.__call__(cls, *args, **kwargs))

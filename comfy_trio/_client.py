@@ -1,0 +1,300 @@
+"""The client: a server, for as long as a block lasts."""
+
+from __future__ import annotations
+
+import logging
+import os
+import uuid
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Self, final
+
+import attrs
+import trio
+
+from ._address import DEFAULT_URL, parse_address
+from ._connection import ConnectionState, ReconnectPolicy
+from ._errors import ComfyError, ResponseError
+from ._file import FileNamespace
+from ._job import Job
+from ._network import NetworkTransport
+from ._replies import get, post, quote_segment, require_object
+from ._seeds import fill_seeds, seed_range, wants_seeds
+from ._session import Session, SessionOptions, open_session
+from ._state import JobPlan
+from ._util import NoPublicConstructor, as_object
+from ._workflow import Workflow
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import AsyncGenerator, Mapping, Sequence
+
+    from ._address import Credentials
+    from ._mailbox import Mailbox
+    from ._result import JobResult
+    from ._seeds import SeedRange
+    from ._tracker import JobTracker
+    from ._transport import Transport
+    from ._util import JSONObject
+    from ._wire import ServerEvent
+
+logger = logging.getLogger("comfy_trio")
+
+DEFAULT_MAX_MESSAGE_SIZE = 256 * 2**20
+FORBIDDEN_HEADERS = frozenset({"host", "origin", "content-length", "transfer-encoding"})
+"""Headers that would break a request. ComfyUI refuses an Origin that is not its own address."""
+
+
+@asynccontextmanager
+async def open_comfy(
+    url: str | None = None,
+    *,
+    client_id: str | None = None,
+    credentials: Credentials | None = None,
+    headers: Mapping[str, str] | None = None,
+    ssl_context: ssl.SSLContext | None = None,
+    comfy_org_api_key: str | None = None,
+    connect_timeout: float = 30.0,
+    close_timeout: float = 5.0,
+    reconnect: ReconnectPolicy | None = None,
+    max_requests: int = 20,
+    max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
+    transport: Transport | None = None,
+) -> AsyncGenerator[Comfy, None]:
+    """Connect to a ComfyUI server for as long as a block lasts.
+
+    In the block the server has been reached and its WebSocket is open. When the block is left, in
+    whatever way, nothing stays behind: no task, no socket, and no job of this client in the
+    server's queue. Exceptions of the block come out as themselves.
+
+    Args:
+        url: The server's address. User and password in it are used as `BasicCredentials`, and a
+            path in it is where a reverse proxy serves ComfyUI. Default: ``$COMFY_HOST``, or else
+            http://127.0.0.1:8188.
+        client_id: The name under which the server knows this client. Default: a new one, which is
+            best: two clients with one name deafen each other.
+        credentials: Shown on every HTTP request and on the WebSocket upgrade.
+        headers: More headers, likewise.
+        ssl_context: Whom to trust, for https. Default: what the system trusts.
+        comfy_org_api_key: For nodes that call paid services; sent along with each job.
+        connect_timeout: Seconds for the server to answer. Default: 30.
+        close_timeout: Seconds for stopping jobs at the server when they are abandoned: by a
+            cancellation, an exception, or the block's end. Default: 5.
+        reconnect: What to do when the WebSocket is lost. Default: try again at once, then 9 times
+            with growing pauses of up to 15 s. Jobs live on meanwhile.
+        max_requests: How many HTTP requests may be under way at once. Default: 20.
+        max_message_size: Of the WebSocket, in bytes; a larger message costs the connection, and is
+            lost. Default: 256 MiB.
+        transport: How to connect, in place of the network. `comfy_trio.testing` has one in memory.
+
+    Raises:
+        ValueError: `url` is no address, or `headers` has one that is the library's own.
+        ServerUnreachableError: nobody answers at the address.
+        AuthenticationError: the server, or a proxy before it, wants other credentials.
+        NotComfyUIError: something else than ComfyUI answers.
+        DisconnectedError: the connection broke while it was set up.
+    """
+    address, url_credentials = parse_address(url or os.environ.get("COMFY_HOST") or DEFAULT_URL)
+    credentials = credentials or url_credentials
+    options = SessionOptions(
+        client_id=client_id or str(uuid.uuid4()),
+        headers=_check_headers(
+            [*(credentials.headers() if credentials else ()), *(headers or {}).items()]
+        ),
+        transport=transport or NetworkTransport.to(address, ssl_context),
+        max_requests=max_requests,
+        max_message_size=max_message_size,
+        reconnect=reconnect or ReconnectPolicy(),
+        connect_timeout=connect_timeout,
+        close_timeout=close_timeout,
+    )
+    async with open_session(address, options) as session:
+        extra_data = {"api_key_comfy_org": comfy_org_api_key} if comfy_org_api_key else {}
+        yield Comfy._create(session, extra_data)
+
+
+def _check_headers(headers: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
+    for name, value in headers:
+        if name.lower() in FORBIDDEN_HEADERS:
+            raise ValueError(f"the header {name!r} is not for the caller to set")
+        if not (name + value).isascii() or any(character in name + value for character in "\r\n\0"):
+            raise ValueError(f"the header {name!r} has characters that no header may have")
+    return headers
+
+
+@final
+@attrs.define(eq=False, repr=False, slots=False)
+class Comfy(metaclass=NoPublicConstructor):
+    """A client of one ComfyUI server; made by `open_comfy`."""
+
+    _session: Session = attrs.field()
+    _extra_data: JSONObject = attrs.field()
+    _declarations: dict[str, JSONObject] = attrs.field(factory=dict[str, "JSONObject"], init=False)
+    file: FileNamespace = attrs.field(init=False)
+    """Files at the server."""
+
+    def __attrs_post_init__(self) -> None:
+        self.file = FileNamespace._create(self._session.http)
+
+    @property
+    def url(self) -> str:
+        """The server's address, without credentials."""
+        return str(self._session.address)
+
+    @property
+    def client_id(self) -> str:
+        """The name under which the server knows this client."""
+        return self._session.options.client_id
+
+    @property
+    def connection_state(self) -> ConnectionState:
+        """How the WebSocket is."""
+        return self._session.connection.state
+
+    def __repr__(self) -> str:
+        jobs = len(self._session.supervisor.live)
+        return f"<Comfy {self.url} {self.connection_state.value}, {jobs} live jobs>"
+
+    async def run(self, workflow: Workflow | Mapping[str, Any]) -> JobResult:
+        """Run a workflow to its end, and return its outputs.
+
+        If this call is cancelled, the job is stopped at the server too, as in `open_job`.
+
+        Args:
+            workflow: A workflow, or a prompt in API format.
+
+        Raises:
+            WorkflowError: the workflow cannot be run by any server. Nothing was sent.
+            EnqueueFailedError: the server refused it.
+            JobError, DisconnectedError: see `Job.wait`.
+        """
+        async with self.open_job(workflow) as job:
+            return await job.wait()
+
+    @asynccontextmanager
+    async def open_job(self, workflow: Workflow | Mapping[str, Any]) -> AsyncGenerator[Job, None]:
+        """Run a workflow for as long as a block lasts, as a nursery runs a task.
+
+        The block is entered when the server has accepted the job. Leaving it normally waits for
+        the job, and raises its error unless `Job.wait` already did. An exception or a cancellation
+        in the block stops the job at the server before it goes on: the job is taken out of the
+        queue, or interrupted by its id, and seen to be over; that takes ``close_timeout`` at most.
+
+        Args:
+            workflow: A workflow, or a prompt in API format.
+
+        Raises:
+            WorkflowError: the workflow cannot be run by any server. Nothing was sent.
+            EnqueueFailedError: the server refused it.
+            JobError, DisconnectedError: see `Job.wait`.
+        """
+        job = await self.submit(workflow)
+        try:
+            yield job
+            if not job._outcome_told:
+                await job.wait()
+        except BaseException:
+            with trio.move_on_after(self._session.options.close_timeout, shield=True):
+                await self._stop(job._tracker)
+            raise
+
+    async def submit(self, workflow: Workflow | Mapping[str, Any]) -> Job:
+        """Give a workflow to the server, and return when it has accepted it.
+
+        The job lives on until it ends, or until the client's block does, which stops it. Cancelling
+        this call stops the job too, if it was sent.
+
+        Args:
+            workflow: A workflow, or a prompt in API format.
+
+        Raises:
+            WorkflowError: the workflow cannot be run by any server. Nothing was sent.
+            EnqueueFailedError: the server refused it.
+            ServerUnreachableError: the server cannot be reached. Nothing was sent.
+            DisconnectedError: the connection broke, and the server does not have the job.
+        """
+        plan = await self._plan(workflow if isinstance(workflow, Workflow) else Workflow(workflow))
+        body: JSONObject = {
+            "prompt": plan.prompt,
+            "prompt_id": plan.prompt_id,
+            "client_id": self.client_id,
+        }
+        if self._extra_data:
+            body["extra_data"] = self._extra_data
+        tracker = self._session.start_job(plan, post("/prompt", body))
+        try:
+            await tracker.accepted.wait()
+        except BaseException:
+            with trio.move_on_after(self._session.options.close_timeout, shield=True):
+                await self._stop(tracker)
+            raise
+        if isinstance(tracker.state.outcome, ComfyError) and tracker.state.number is None:
+            raise tracker.state.outcome
+        if tracker.state.node_errors:
+            for errors in tracker.state.node_errors.values():
+                logger.warning("job %s runs without %s", plan.prompt_id, errors)
+        return Job._create(tracker, self._session.supervisor)
+
+    def server_events(self) -> ServerEvents:
+        """Return an iterator over every event of the server from now on; see `comfy_trio.wire`.
+
+        It has no end but the client's. A reader that falls more than 1000 events behind misses the
+        oldest; it slows down nobody.
+        """
+        return ServerEvents._create(self._session.subscribe())
+
+    async def _plan(self, workflow: Workflow) -> JobPlan:
+        prompt = workflow.check().to_dict()
+        ranges: dict[str, SeedRange] = {}
+        for node_id, names in wants_seeds(prompt).items():
+            declaration = await self._declaration(prompt[node_id]["class_type"])
+            ranges[node_id] = seed_range(declaration, names)
+        return JobPlan(
+            prompt_id=str(uuid.uuid4()),
+            prompt=prompt,
+            auto_seeds=fill_seeds(prompt, ranges),
+            aliases=workflow.outputs,
+        )
+
+    async def _declaration(self, class_type: str) -> JSONObject:
+        """Return a class's entry in `/object_info`; empty if the server has none to give."""
+        if class_type not in self._declarations:
+            request = get(f"/object_info/{quote_segment(class_type)}")
+            try:
+                reply = require_object(await self._session.http.request(request), "a class")
+            except ResponseError as error:
+                logger.debug("no declaration of %s: %s", class_type, error)
+                return {}
+            self._declarations[class_type] = as_object(reply.get(class_type))
+        return self._declarations[class_type]
+
+    async def _stop(self, tracker: JobTracker) -> None:
+        """Stop a job whose block failed. The block's own exception is what counts."""
+        try:
+            await self._session.supervisor.stop(tracker)
+        except ComfyError as error:
+            logger.warning("job %s may still run: %s", tracker.prompt_id, error)
+        finally:
+            if not tracker.ended.is_set():
+                logger.warning("job %s was not seen to stop", tracker.prompt_id)
+
+
+@final
+@attrs.define(eq=False, repr=False, slots=False)
+class ServerEvents(metaclass=NoPublicConstructor):
+    """An iterator over a server's events; see `Comfy.server_events`. To be read by one task."""
+
+    _mailbox: Mailbox[ServerEvent] = attrs.field()
+
+    @property
+    def missed(self) -> int:
+        """How many events were dropped because they were not read in time."""
+        return self._mailbox.missed
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> ServerEvent:
+        try:
+            return await self._mailbox.receive()
+        except trio.EndOfChannel:
+            raise StopAsyncIteration from None

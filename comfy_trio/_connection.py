@@ -1,0 +1,191 @@
+"""The WebSocket's one reader, which also brings the socket back when it is lost."""
+
+from __future__ import annotations
+
+import logging
+import random
+from enum import Enum
+from typing import TYPE_CHECKING, final
+
+import attrs
+import trio
+
+from ._errors import (
+    AuthenticationError,
+    DisconnectedError,
+    NotComfyUIError,
+    ReplySummary,
+    ResponseError,
+    ServerUnreachableError,
+)
+from ._transport import WebSocketClosed, WebSocketRejected, WebSocketUnreachable
+from ._wire import MalformedFrame, ServerEvent, Status, decode_frame, feature_flags_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ._address import ServerAddress
+    from ._transport import Transport, WebSocket
+
+logger = logging.getLogger("comfy_trio")
+
+
+class ConnectionState(Enum):
+    """How the client's WebSocket is."""
+
+    CONNECTING = "connecting"
+    CONNECTED = "connected"
+    RECONNECTING = "reconnecting"
+    FAILED = "failed"
+    """Given up: jobs are followed by asking over HTTP."""
+    CLOSED = "closed"
+
+
+@attrs.frozen
+class ReconnectPolicy:
+    """How a lost WebSocket is brought back: at once, then after growing pauses.
+
+    Args:
+        attempts: How often to try before giving up.
+        base: The first pause, in seconds; each is twice the one before.
+        cap: The longest pause, in seconds.
+        jitter: How much of a pause is random, from 0 to 1.
+    """
+
+    attempts: int = 10
+    base: float = 1.0
+    cap: float = 15.0
+    jitter: float = 0.3
+
+    def pause(self, attempt: int) -> float:
+        """Return the pause before an attempt, counted from 1."""
+        if attempt <= 1:
+            return 0.0
+        pause = min(self.base * 2.0 ** (attempt - 2), self.cap)
+        return pause * (1 - self.jitter * random.random())
+
+
+@final
+class Connection:
+    """Reads the WebSocket as long as it is run, and never waits for those who listen.
+
+    Args:
+        address: The server.
+        client_id: Whose events to hear.
+        headers: Sent with the upgrade.
+        transport: How to connect.
+        max_message_size: In bytes.
+        reconnect: What to do when the socket is lost.
+        on_event: Called for each event, in order. Must not raise.
+        on_reconnected: Called after each connect but the first. Must not raise.
+    """
+
+    def __init__(
+        self,
+        address: ServerAddress,
+        client_id: str,
+        *,
+        headers: Sequence[tuple[str, str]],
+        transport: Transport,
+        max_message_size: int,
+        reconnect: ReconnectPolicy,
+        on_event: Callable[[ServerEvent], None],
+        on_reconnected: Callable[[], None],
+    ) -> None:
+        self.state = ConnectionState.CONNECTING
+        self._address = address
+        self._url = address.websocket_url(client_id)
+        self._headers = headers
+        self._transport = transport
+        self._max_message_size = max_message_size
+        self._reconnect = reconnect
+        self._on_event = on_event
+        self._on_reconnected = on_reconnected
+        self._reading: trio.CancelScope | None = None
+        self._closing = False
+
+    async def run(self, on_connected: Callable[[], None]) -> None:
+        """Connect, and read until `close`.
+
+        Args:
+            on_connected: Called once, when the server's greeting is there.
+
+        Raises:
+            ComfyError: the first connect failed. Later losses raise nothing.
+        """
+        try:
+            await self._converse(on_connected)
+        except (WebSocketRejected, WebSocketUnreachable, WebSocketClosed) as error:
+            if self.state is ConnectionState.CONNECTING:
+                raise self._explain(error) from error
+            self._lost(error)
+        attempt = 1
+        while not self._closing and attempt <= self._reconnect.attempts:
+            await trio.sleep(self._reconnect.pause(attempt))
+            attempt += 1
+            try:
+                await self._converse(self._on_reconnected)
+            except (WebSocketRejected, WebSocketUnreachable, WebSocketClosed) as error:
+                if self.state is ConnectionState.CONNECTED:
+                    attempt = 1
+                self._lost(error)
+        self.state = ConnectionState.CLOSED if self._closing else ConnectionState.FAILED
+        if not self._closing:
+            logger.error("%s: gave up reconnecting the WebSocket", self._address)
+
+    def close(self) -> None:
+        """Stop reading, and let `run` say goodbye to the server and return.
+
+        While there is no socket to say goodbye on, `run` does not return by itself.
+        """
+        self._closing = True
+        if self._reading is not None:
+            self._reading.cancel("the client is closed")
+
+    def _lost(self, error: Exception) -> None:
+        self.state = ConnectionState.RECONNECTING
+        logger.warning("%s: the WebSocket is lost: %s", self._address, error)
+
+    async def _converse(self, on_greeting: Callable[[], None]) -> None:
+        """Connect and read. Returns when `close` is called, or raises what ended the socket."""
+        async with self._transport.open_websocket(
+            self._url, headers=self._headers, max_message_size=self._max_message_size
+        ) as websocket:
+            await websocket.send(feature_flags_frame())
+            greeting = decode_frame(await websocket.receive())
+            if not isinstance(greeting, Status):
+                raise WebSocketClosed(reason=f"the greeting is {greeting!r:.200}, not a status")
+            self._on_event(greeting)
+            self.state = ConnectionState.CONNECTED
+            on_greeting()
+            with trio.CancelScope() as self._reading:
+                await self._read(websocket)
+
+    async def _read(self, websocket: WebSocket) -> None:
+        while True:
+            event = decode_frame(await websocket.receive())
+            if isinstance(event, MalformedFrame):
+                logger.warning("%s: unreadable frame: %s", self._address, event)
+            self._on_event(event)
+
+    def _explain(
+        self, error: WebSocketRejected | WebSocketUnreachable | WebSocketClosed
+    ) -> ServerUnreachableError | ResponseError | DisconnectedError:
+        """Return the error for a first connect that failed."""
+        url = self._url.partition("?")[0]
+        if isinstance(error, WebSocketUnreachable):
+            return ServerUnreachableError(f"no WebSocket at {url}: {error}", url=str(self._address))
+        if isinstance(error, WebSocketClosed):
+            return DisconnectedError(f"the WebSocket at {url} ended before its greeting: {error}")
+        summary = ReplySummary("GET", url, error.status, snippet=error.body[:500].decode("latin-1"))
+        if error.status in {401, 403, 407}:
+            return AuthenticationError(
+                f"the WebSocket at {url} is refused with HTTP status {error.status}: a proxy may"
+                " want other credentials for it than for the rest",
+                summary,
+            )
+        return NotComfyUIError(
+            f"the WebSocket at {url} is refused with HTTP status {error.status}. If a proxy stands"
+            " before ComfyUI, it must pass WebSocket upgrades of /ws on",
+            summary,
+        )

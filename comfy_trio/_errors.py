@@ -1,0 +1,411 @@
+"""Everything that this library raises, in one tree with stable codes.
+
+The classes tell who is at fault: the workflow (`WorkflowError`), the server's reply to one request
+(`ResponseError`), the run of one job (`JobError`), or the way to the server (`DisconnectedError`,
+`ServerUnreachableError`). Match on the class or on `ComfyError.code`, never on the text.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ._util import JSON, JSONObject
+
+SNIPPET_LENGTH = 500
+"""Characters of a reply's body that an error carries and shows."""
+
+
+class ErrorCode(StrEnum):
+    """A stable name for each class of `ComfyError`."""
+
+    AUTHENTICATION = "E_AUTHENTICATION"
+    CUSTOM_EVENT = "E_CUSTOM_EVENT"
+    DISCONNECTED = "E_DISCONNECTED"
+    ENQUEUE_FAILED = "E_ENQUEUE_FAILED"
+    EXECUTION_FAILED = "E_EXECUTION_FAILED"
+    EXECUTION_INTERRUPTED = "E_EXECUTION_INTERRUPTED"
+    FAILED_CACHE = "E_FAILED_CACHE"
+    FILE = "E_FILE"
+    MISSING_NODE = "E_MISSING_NODE"
+    NOT_COMFYUI = "E_NOT_COMFYUI"
+    RESPONSE = "E_RESPONSE"
+    TOO_LARGE = "E_TOO_LARGE"
+    UNREACHABLE = "E_UNREACHABLE"
+    WENT_MISSING = "E_WENT_MISSING"
+    WORKFLOW = "E_WORKFLOW"
+
+
+class ComfyError(Exception):
+    """Base of everything that this library raises on purpose."""
+
+    code: ClassVar[ErrorCode]
+
+
+class WorkflowError(ComfyError, ValueError):
+    """The workflow, or what was asked of it, is wrong. Nothing was sent.
+
+    Args:
+        message: What is wrong and what to do.
+        node_id: The node concerned, if it is one.
+        input_name: Its input, if it is one.
+    """
+
+    code = ErrorCode.WORKFLOW
+
+    def __init__(
+        self, message: str, *, node_id: str | None = None, input_name: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.node_id = node_id
+        self.input_name = input_name
+
+
+class ServerUnreachableError(ComfyError):
+    """Nobody answers at the address: wrong host or port, server down, TLS refused.
+
+    Args:
+        message: What happened and what to check.
+        url: The server's address, without credentials.
+    """
+
+    code = ErrorCode.UNREACHABLE
+
+    def __init__(self, message: str, *, url: str) -> None:
+        super().__init__(message)
+        self.url = url
+
+
+class DisconnectedError(ComfyError):
+    """The connection to the server broke, and what was under way could not be settled.
+
+    Args:
+        message: What happened and what may still be true at the server.
+        prompt_id: The job concerned, if it is one.
+    """
+
+    code = ErrorCode.DISCONNECTED
+
+    def __init__(self, message: str, *, prompt_id: str | None = None) -> None:
+        super().__init__(message)
+        self.prompt_id = prompt_id
+
+
+class FileError(ComfyError):
+    """A file cannot be read, written or named as asked. Nothing was left half done."""
+
+    code = ErrorCode.FILE
+
+
+class InternalError(RuntimeError):
+    """A background task of the library crashed: a bug of `comfy_trio`. Please report it."""
+
+
+@attrs.frozen
+class ReplySummary:
+    """The reply behind a `ResponseError`.
+
+    Args:
+        method: HTTP method of the request.
+        url: Its URL, without credentials.
+        status: HTTP status of the reply.
+        body: The reply's body parsed as JSON; None if it is not JSON, or empty.
+        snippet: The first 500 characters of the body as text.
+    """
+
+    method: str
+    url: str
+    status: int
+    body: JSON = None
+    snippet: str = ""
+
+
+class ResponseError(ComfyError):
+    """The server replied, but not with what the request asks for."""
+
+    code = ErrorCode.RESPONSE
+
+    def __init__(self, message: str, reply: ReplySummary) -> None:
+        super().__init__(message)
+        self.reply = reply
+
+    @property
+    def status(self) -> int:
+        """HTTP status of the reply."""
+        return self.reply.status
+
+    @property
+    def method(self) -> str:
+        """HTTP method of the request."""
+        return self.reply.method
+
+    @property
+    def url(self) -> str:
+        """URL of the request, without credentials."""
+        return self.reply.url
+
+    @property
+    def body(self) -> JSON:
+        """The reply's body parsed as JSON; None if it is not JSON, or empty."""
+        return self.reply.body
+
+    @property
+    def snippet(self) -> str:
+        """The first 500 characters of the reply's body."""
+        return self.reply.snippet
+
+
+class AuthenticationError(ResponseError):
+    """The server, or a proxy before it, wants other credentials (401, 403, 407)."""
+
+    code = ErrorCode.AUTHENTICATION
+
+
+class RequestTooLargeError(ResponseError):
+    """The request is larger than the server or a proxy takes (413)."""
+
+    code = ErrorCode.TOO_LARGE
+
+
+class NotComfyUIError(ResponseError):
+    """Something answers at the address, but it is not ComfyUI."""
+
+    code = ErrorCode.NOT_COMFYUI
+
+
+@attrs.frozen
+class InputError:
+    """One reason why the server refuses a node.
+
+    Args:
+        type: The server's name for it, such as ``value_not_in_list``.
+        message: The server's sentence.
+        details: The server's particulars, often the input and the value.
+        input_name: The input concerned, if the server names one.
+        extra_info: Whatever else the server says of it.
+    """
+
+    type: str
+    message: str
+    details: str = ""
+    input_name: str | None = None
+    extra_info: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
+
+    def __str__(self) -> str:
+        if not self.details or self.details == self.input_name:
+            text = self.message
+        else:
+            text = f"{self.message} ({self.details})"
+        named = self.input_name is not None and self.input_name not in self.details.split(":")
+        return f"input {self.input_name!r}: {text}" if named else text
+
+
+@attrs.frozen
+class NodeErrors:
+    """Why the server refuses one node.
+
+    Args:
+        node_id: The node.
+        class_type: Its class.
+        title: Its title on the canvas; empty if it has none.
+        errors: The reasons. Empty when only a node before it is at fault.
+        dependent_outputs: The output nodes that do not run because of it.
+    """
+
+    node_id: str
+    class_type: str
+    title: str = ""
+    errors: tuple[InputError, ...] = ()
+    dependent_outputs: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        name = describe_node(self.node_id, self.class_type, self.title)
+        return f"{name}: {'; '.join(map(str, self.errors)) or 'a node before it is refused'}"
+
+
+def describe_node(node_id: str | None, class_type: str | None, title: str | None = None) -> str:
+    """Name a node as every message of the library does: ``node 3 (KSampler, "Sampler")``."""
+    if node_id is None:
+        return f"a node of class {class_type}" if class_type else "a node"
+    known = [class_type] if class_type else []
+    if title and title != class_type:
+        known.append(f'"{title}"')
+    return f"node {node_id} ({', '.join(known)})" if known else f"node {node_id}"
+
+
+class EnqueueFailedError(ResponseError):
+    """The server refused the workflow. It does not run.
+
+    Args:
+        message: The server's reason, node by node.
+        reply: The reply.
+        reason: The server's own name for the refusal, such as
+            ``prompt_outputs_failed_validation``; a sentence where it has no name.
+        node_errors: What is wrong with which node, by node id.
+    """
+
+    code = ErrorCode.ENQUEUE_FAILED
+
+    def __init__(
+        self,
+        message: str,
+        reply: ReplySummary,
+        *,
+        reason: str = "",
+        node_errors: Mapping[str, NodeErrors] | None = None,
+    ) -> None:
+        super().__init__(message, reply)
+        self.reason = reason
+        self.node_errors: Mapping[str, NodeErrors] = node_errors or {}
+
+
+class MissingNodeError(EnqueueFailedError):
+    """The server does not have a class of nodes that the workflow uses.
+
+    Args:
+        message: Which node, and what to do.
+        reply: The reply.
+        reason: See `EnqueueFailedError`.
+        node_id: The first such node, if the server names it.
+        class_type: The missing class, if the server names it.
+    """
+
+    code = ErrorCode.MISSING_NODE
+
+    def __init__(
+        self,
+        message: str,
+        reply: ReplySummary,
+        *,
+        reason: str = "",
+        node_id: str | None = None,
+        class_type: str | None = None,
+    ) -> None:
+        super().__init__(message, reply, reason=reason)
+        self.node_id = node_id
+        self.class_type = class_type
+
+
+class JobError(ComfyError):
+    """A job was accepted and did not end well.
+
+    Args:
+        message: What happened, to which node, and what to do.
+        prompt_id: The job.
+    """
+
+    def __init__(self, message: str, *, prompt_id: str) -> None:
+        super().__init__(message)
+        self.prompt_id = prompt_id
+
+
+class ExecutionFailedError(JobError):
+    """A node raised while it ran.
+
+    Args:
+        message: The node and its exception.
+        prompt_id: The job.
+        node_id: The node.
+        class_type: Its class.
+        title: Its title on the canvas; empty if it has none.
+        exception_type: Name of the exception's class at the server.
+        exception_message: The exception's text.
+        traceback: The server's traceback, a line or more an item.
+        current_inputs: The values that the node was called with, as the server shows them.
+        executed: The nodes that had run before.
+    """
+
+    code = ErrorCode.EXECUTION_FAILED
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        prompt_id: str,
+        node_id: str,
+        class_type: str,
+        title: str = "",
+        exception_type: str = "",
+        exception_message: str = "",
+        traceback: Sequence[str] = (),
+        current_inputs: JSONObject | None = None,
+        executed: Sequence[str] = (),
+    ) -> None:
+        super().__init__(message, prompt_id=prompt_id)
+        self.node_id = node_id
+        self.class_type = class_type
+        self.title = title
+        self.exception_type = exception_type
+        self.exception_message = exception_message
+        self.traceback = tuple(traceback)
+        self.current_inputs = current_inputs or {}
+        self.executed = tuple(executed)
+
+
+class ExecutionInterruptedError(JobError):
+    """The job was cancelled: by this client, or by someone else at the server.
+
+    Args:
+        message: Who or what stopped it, and at which node.
+        prompt_id: The job.
+        node_id: The node that was running; None when none was.
+        class_type: Its class.
+        by_us: Whether this client asked for it.
+    """
+
+    code = ErrorCode.EXECUTION_INTERRUPTED
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        prompt_id: str,
+        node_id: str | None = None,
+        class_type: str | None = None,
+        by_us: bool = False,
+    ) -> None:
+        super().__init__(message, prompt_id=prompt_id)
+        self.node_id = node_id
+        self.class_type = class_type
+        self.by_us = by_us
+
+
+class WentMissingError(JobError):
+    """The job is neither in the server's queue nor in its history.
+
+    Someone removed it from the queue or cleared the history, or the server was restarted: the
+    server does not tell which.
+    """
+
+    code = ErrorCode.WENT_MISSING
+
+
+class FailedCacheError(JobError):
+    """The server answered wholly from its cache and has no outputs to show for it.
+
+    Its history or files were cleared while its node cache was not. Change an input, or free the
+    server's memory, and run again.
+    """
+
+    code = ErrorCode.FAILED_CACHE
+
+
+class CustomEventError(JobError):
+    """The run ended with an error event that no node of ComfyUI's own protocol explains.
+
+    Args:
+        message: What the event says.
+        prompt_id: The job.
+        payload: The event's data, as it came.
+    """
+
+    code = ErrorCode.CUSTOM_EVENT
+
+    def __init__(self, message: str, *, prompt_id: str, payload: JSONObject) -> None:
+        super().__init__(message, prompt_id=prompt_id)
+        self.payload = payload

@@ -1,0 +1,198 @@
+"""HTTP to one server. The only module that sees an httpx exception.
+
+httpx's pool loses a place for good when a request is cancelled while it queues for one
+(encode/httpcore#1093), which is what deadlines do all day. So the pool has no bound here, and a
+`trio.CapacityLimiter` in front of it has; a request that is cancelled while it waits there leaves
+nothing behind.
+"""
+
+from __future__ import annotations
+
+import ssl
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, final
+from urllib.parse import urljoin, urlsplit
+
+import httpx
+import trio
+
+from ._errors import DisconnectedError, ServerUnreachableError
+from ._replies import Reply, Request
+from ._version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Generator, Sequence
+
+    from ._address import ServerAddress
+    from ._transport import Transport
+
+MAX_REDIRECTS = 5
+IDLE_CONNECTIONS = 20
+"""How many connections are kept for the next request."""
+CLOSE_TIMEOUT = 1.0
+"""Seconds for giving a connection back; after that it is cut."""
+
+
+def new_http_transport(ssl_context: ssl.SSLContext) -> httpx.AsyncHTTPTransport:
+    """Return the transport that `HttpClient` wants: one with no bound of its own."""
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=IDLE_CONNECTIONS)
+    return httpx.AsyncHTTPTransport(verify=ssl_context, limits=limits)
+
+
+@final
+class HttpClient:
+    """HTTP to one server: at most so many requests at once, credentials on each, no timeouts.
+
+    A cancelled request leaves nothing behind; whether the server acted on it is open.
+
+    Args:
+        address: The server.
+        headers: Sent with every request, and to no other origin.
+        transport: Where the requests go.
+        max_requests: How many may be under way at once; more wait their turn.
+    """
+
+    def __init__(
+        self,
+        address: ServerAddress,
+        *,
+        headers: Sequence[tuple[str, str]],
+        transport: Transport,
+        max_requests: int,
+    ) -> None:
+        self.address = address
+        self._headers = headers
+        self._transport = transport.http_transport()
+        self._limiter = trio.CapacityLimiter(max_requests)
+        self._origin = urlsplit(str(address))[:2]
+
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self._transport.aclose()
+
+    async def request(self, request: Request) -> Reply:
+        """Send a request and read the reply whole, whatever its status.
+
+        Raises:
+            ServerUnreachableError: no connection; the server has not seen the request.
+            DisconnectedError: the connection broke; the server may have acted on the request.
+        """
+        try:
+            return await self._request(request)
+        except DisconnectedError:
+            # A server may close an idle connection just when it is used again. Asking twice
+            # changes nothing; a POST is for the caller to settle.
+            if request.method != "GET":
+                raise
+            return await self._request(request)
+
+    async def _request(self, request: Request) -> Reply:
+        async with self.stream(request) as stream:
+            return await stream.read()
+
+    @asynccontextmanager
+    async def stream(self, request: Request) -> AsyncGenerator[ReplyStream, None]:
+        """Send a request; in the block, the reply's body can be read piece by piece.
+
+        Redirects of a GET are followed, without credentials to other origins.
+
+        Raises:
+            ServerUnreachableError, DisconnectedError: see `request`.
+        """
+        url = self.address.http_url(request.path, request.params)
+        async with self._limiter:
+            with _mapped_exceptions(self.address, request):
+                response = await self._send(request, url)
+            try:
+                yield ReplyStream(request, response, self.address)
+            finally:
+                with trio.move_on_after(CLOSE_TIMEOUT, shield=True):
+                    await response.aclose()
+
+    async def _send(self, request: Request, url: str) -> httpx.Response:
+        for _ in range(MAX_REDIRECTS):
+            http_request = httpx.Request(
+                request.method, url, headers=self._headers_for(url), json=request.json
+            )
+            response = await self._transport.handle_async_request(http_request)
+            response.request = http_request
+            if request.method != "GET" or not response.has_redirect_location:
+                return response
+            await response.aclose()
+            url = urljoin(url, response.headers["location"])
+        raise DisconnectedError(
+            f"{request.method} {self.address}{request.path} was redirected {MAX_REDIRECTS} times;"
+            f" the last time to {url}"
+        )
+
+    def _headers_for(self, url: str) -> list[tuple[str, str]]:
+        headers = [("Accept", "*/*"), ("User-Agent", f"comfy-trio/{__version__}")]
+        return [*headers, *self._headers] if urlsplit(url)[:2] == self._origin else headers
+
+
+@final
+class ReplyStream:
+    """A reply whose body is still to be read; made by `HttpClient.stream`."""
+
+    def __init__(self, request: Request, response: httpx.Response, address: ServerAddress) -> None:
+        self.status = response.status_code
+        self._request = request
+        self._response = response
+        self._address = address
+        self._chunks = response.aiter_bytes()
+
+    async def read_chunk(self) -> bytes:
+        """Return the next piece of the body; empty at its end.
+
+        Raises:
+            DisconnectedError: the connection broke.
+        """
+        with _mapped_exceptions(self._address, self._request):
+            return await anext(self._chunks, b"")
+
+    async def read(self) -> Reply:
+        """Read the body, and return the reply as a whole.
+
+        Raises:
+            DisconnectedError: the connection broke.
+        """
+        with _mapped_exceptions(self._address, self._request):
+            content = await self._response.aread()
+        content_type = self._response.headers.get("content-type", "")
+        url = str(self._response.request.url)
+        return Reply(self._request, url, self.status, content, content_type)
+
+
+@contextmanager
+def _mapped_exceptions(address: ServerAddress, request: Request) -> Generator[None]:
+    """Turn httpx's exceptions into the library's own."""
+    try:
+        yield
+    except httpx.ConnectError as error:
+        raise ServerUnreachableError(
+            f"no server answers at {address} ({_reason(error)})." + _advice(error),
+            url=str(address),
+        ) from error
+    except (httpx.RequestError, httpx.InvalidURL, httpx.StreamError) as error:
+        raise DisconnectedError(
+            f"the connection broke during {request.method} {address}{request.path}"
+            f" ({_reason(error)})"
+        ) from error
+
+
+def _reason(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _advice(error: httpx.ConnectError) -> str:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return (
+                " Its certificate is not trusted here: pass ssl_context=... to open_comfy"
+                " (ssl.create_default_context(cafile=...) for a self-signed one)"
+            )
+        if isinstance(cause, ssl.SSLError):
+            return " It does not speak TLS there: is the address http:// rather than https://?"
+        cause = cause.__cause__ or cause.__context__
+    return " Is it running, and are host and port right?"

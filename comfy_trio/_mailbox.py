@@ -1,0 +1,67 @@
+"""A bounded buffer between a pump that never waits and a reader that may be slow."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable
+
+T = TypeVar("T")
+
+
+class Mailbox(Generic[T]):
+    """A queue of one reader in which the latest of each kind wins.
+
+    Putting an item takes the place of an unread one with the same key, and goes to the end: what is
+    read is in order, and never older than what it replaced. There are never more unread items than
+    keys, nor than `max_items`; beyond that the oldest is dropped. What was dropped or replaced is
+    counted in `missed`.
+
+    Args:
+        max_items: The bound on unread items.
+        items: What is there to begin with, by key.
+    """
+
+    def __init__(self, max_items: float, items: Iterable[tuple[Hashable, T]] = ()) -> None:
+        self._items: dict[Hashable, T] = dict(items)
+        self._max_items = max_items
+        self._closed = False
+        self._changed = trio.Event()
+        self.missed = 0
+
+    def put_nowait(self, key: Hashable, item: T) -> None:
+        """Add an item; drop or replace another if need be."""
+        if key in self._items:
+            del self._items[key]
+            self.missed += 1
+        elif len(self._items) >= self._max_items:
+            del self._items[next(iter(self._items))]
+            self.missed += 1
+        self._items[key] = item
+        self._changed.set()
+
+    def close(self) -> None:
+        """Let the reader read what is there, and then end."""
+        self._closed = True
+        self._changed.set()
+
+    async def receive(self) -> T:
+        """Return the next item; wait for one if there is none.
+
+        Raises:
+            trio.EndOfChannel: the mailbox is closed and read.
+            trio.BusyResourceError: another task waits here already.
+        """
+        await trio.lowlevel.checkpoint()
+        while not self._items:
+            if self._closed:
+                raise trio.EndOfChannel
+            if self._changed.statistics().tasks_waiting:
+                raise trio.BusyResourceError("another task reads here already")
+            self._changed = trio.Event()
+            await self._changed.wait()
+        key = next(iter(self._items))
+        return self._items.pop(key)

@@ -1,0 +1,200 @@
+"""API-format prompts, ``{node id: {"class_type": ..., "inputs": {...}}}``: reading and checking.
+
+Everything here works on plain JSON. A link is a list of a node id (a string) and an output slot
+(execution.py of ComfyUI, ``is_link``); a literal list is wrapped as ``{"__value__": [...]}``.
+"""
+
+from __future__ import annotations
+
+import json
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from ._errors import WorkflowError, describe_node
+from ._util import as_object, is_list, is_object
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ._util import JSONObject
+
+CANDIDATES_SHOWN = 20
+
+
+def parse_prompt(text: str | bytes, *, source: str = "the workflow") -> JSONObject:
+    """Parse a workflow file's text, and tell apart what people take for one.
+
+    Raises:
+        WorkflowError: it is no JSON, or JSON that is no API-format prompt.
+    """
+    try:
+        value = json.loads(text)
+    except UnicodeDecodeError:
+        raise WorkflowError(f"{source} is not text, so it is not an API-format JSON file") from None
+    except (ValueError, RecursionError) as error:
+        raise WorkflowError(f"{source} is not JSON: {error}") from None
+    return require_prompt(value, source=source)
+
+
+def require_prompt(value: object, *, source: str = "the workflow") -> JSONObject:
+    """Return `value` if it has the shape of an API-format prompt.
+
+    Raises:
+        WorkflowError: it has not. The message says what it is instead, and what to do.
+    """
+    if not is_object(value):
+        raise WorkflowError(f"{source} is not a JSON object of nodes but {_kind(value)}")
+    prompt = value
+    if isinstance(prompt.get("nodes"), list):
+        raise WorkflowError(
+            f"{source} is in the canvas format (it has a list of nodes), which holds the picture"
+            " of a workflow, not the prompt that a server runs. In ComfyUI open it and choose"
+            " Workflow > Export (API), then use that file"
+        )
+    if set(prompt) >= {"prompt"} and "class_type" not in as_object(prompt["prompt"]):
+        inner = prompt["prompt"]
+        if _looks_like_nodes(inner):
+            raise WorkflowError(
+                f"{source} is the body of a request; pass what is under its key 'prompt'"
+            )
+    if not prompt:
+        raise WorkflowError(f"{source} has no nodes")
+    for node_id, node in prompt.items():
+        _require_node(node_id, node, source)
+    return prompt
+
+
+def _looks_like_nodes(value: object) -> bool:
+    nodes = as_object(value)
+    return bool(nodes) and all("class_type" in as_object(node) for node in nodes.values())
+
+
+def _kind(value: object) -> str:
+    return "null" if value is None else f"a {type(value).__name__}"
+
+
+def _require_node(node_id: object, node: object, source: str) -> None:
+    if not isinstance(node_id, str):
+        raise WorkflowError(f"{source}: node ids are strings; {node_id!r} is not")
+    if not is_object(node):
+        raise WorkflowError(f"{source}: node {node_id} is not a JSON object", node_id=node_id)
+    if not isinstance(node.get("class_type"), str):
+        raise WorkflowError(
+            f"{source}: node {node_id} has no class_type, so no server knows what to run",
+            node_id=node_id,
+        )
+    if not isinstance(node.get("inputs"), dict):
+        raise WorkflowError(
+            f"{source}: {name_node(node_id, node)} has no inputs;"
+            ' a node that takes none says "inputs": {}',
+            node_id=node_id,
+        )
+
+
+def title_of(node: JSONObject) -> str:
+    """Return the title that a person gave the node on the canvas; empty if there is none."""
+    title = as_object(node.get("_meta")).get("title")
+    return title if isinstance(title, str) else ""
+
+
+def name_node(node_id: str, node: JSONObject) -> str:
+    """Name a node of a prompt in a message."""
+    return describe_node(node_id, str(node.get("class_type", "")), title_of(node))
+
+
+def as_link(value: object) -> tuple[str, int] | None:
+    """Return the node id and slot that an input's value links to; None for a literal."""
+    match value:
+        case [str() as node_id, int() as slot] if not isinstance(slot, bool):
+            return node_id, slot
+        case _:
+            return None
+
+
+def links_of(node: JSONObject) -> Iterator[tuple[str, str, int]]:
+    """Yield each link of a node: the input's name, the node linked to, and its slot."""
+    for name, value in node["inputs"].items():
+        if (link := as_link(value)) is not None:
+            yield name, *link
+
+
+def unknown_node(prompt: JSONObject, node_id: str, *, asked_by: str) -> WorkflowError:
+    """Return the error for a node id that the prompt does not have, with what it could be."""
+    close = get_close_matches(node_id, prompt, n=3)
+    hint = f" Did you mean {' or '.join(close)}?" if close else ""
+    return WorkflowError(
+        f"{asked_by}: there is no node {node_id!r}.{hint} The nodes are {list_nodes(prompt)}",
+        node_id=node_id,
+    )
+
+
+def list_nodes(prompt: Mapping[str, Any]) -> str:
+    """List a prompt's nodes for a message, the first few of many."""
+    names = [f"{node_id} ({node.get('class_type')})" for node_id, node in prompt.items()]
+    more = len(names) - CANDIDATES_SHOWN
+    return ", ".join(names[:CANDIDATES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def check_prompt(prompt: JSONObject) -> None:
+    """Refuse what a server would not survive or not explain: dangling links, and cycles.
+
+    A link to a missing node in an input that the node's class does not declare is not validated
+    by a server, and ends the one thread that runs prompts (comfy_execution/graph.py, ``add_node``).
+
+    Raises:
+        WorkflowError: it names the node, the input and, for a cycle, the whole path.
+    """
+    for node_id, node in prompt.items():
+        for name, value in node["inputs"].items():
+            if is_list(value):
+                _check_list(prompt, node_id, name, value)
+    if (cycle := find_cycle(prompt)) is not None:
+        path = " -> ".join(name_node(node_id, prompt[node_id]) for node_id in cycle)
+        raise WorkflowError(f"the nodes form a cycle: {path}", node_id=cycle[0])
+
+
+def _check_list(prompt: JSONObject, node_id: str, name: str, value: list[Any]) -> None:
+    where = f"input {name!r} of {name_node(node_id, prompt[node_id])}"
+    link = as_link(value)
+    if link is not None and link[0] not in prompt:
+        raise WorkflowError(
+            f"{where} links to node {link[0]!r}, which does not exist."
+            f" The nodes are {list_nodes(prompt)}",
+            node_id=node_id,
+            input_name=name,
+        )
+    match value:
+        case [int() as number, int() as slot] if str(number) in prompt:
+            raise WorkflowError(
+                f"{where} is {value}: a link names its node by a string, so write"
+                f' ["{number}", {slot}]. A literal list is written {{"__value__": {value}}}',
+                node_id=node_id,
+                input_name=name,
+            )
+        case _:
+            pass
+
+
+def find_cycle(prompt: JSONObject) -> list[str] | None:
+    """Return the node ids along one cycle, first and last the same; None if there is none."""
+    finished: set[str] = set()
+    for start in prompt:
+        if start in finished:
+            continue
+        # The path from `start` to where the search stands, each with what is upstream of it yet.
+        path = {start: _upstream(prompt, start)}
+        while path:
+            node_id, upstream = next(reversed(path.items()))
+            following = next((source for source in upstream if source not in finished), None)
+            if following is None:
+                finished.add(node_id)
+                del path[node_id]
+            elif following in path:
+                return [*list(path)[list(path).index(following) :], following]
+            else:
+                path[following] = _upstream(prompt, following)
+    return None
+
+
+def _upstream(prompt: JSONObject, node_id: str) -> Iterator[str]:
+    return (source for _, source, _ in links_of(prompt[node_id]) if source in prompt)

@@ -1,0 +1,221 @@
+"""One client's line to one server: the tasks behind it, and how they end with its block."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, final
+from weakref import WeakSet
+
+import attrs
+import trio
+
+from ._connection import Connection, ConnectionState, ReconnectPolicy
+from ._errors import ComfyError, InternalError, ServerUnreachableError
+from ._http import HttpClient
+from ._mailbox import Mailbox
+from ._replies import QUEUE_LENGTH, require_comfyui
+from ._supervisor import JobSupervisor
+from ._util import raise_saving_context
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Sequence
+
+    from ._address import ServerAddress
+    from ._replies import Request
+    from ._state import JobPlan
+    from ._tracker import JobTracker
+    from ._transport import Transport
+    from ._wire import ServerEvent
+
+logger = logging.getLogger("comfy_trio")
+
+CLEANUP_REQUESTS = 4
+SUBSCRIBER_BOUND = 1000
+"""Unread events that a subscriber may have; older ones are dropped for newer ones."""
+
+
+@attrs.frozen(kw_only=True)
+class SessionOptions:
+    """How to talk to a server.
+
+    Args:
+        client_id: Whose events to hear. Two sessions with one id deafen each other.
+        headers: Sent with every request and with the upgrade.
+        transport: How to connect.
+        max_requests: How many HTTP requests may be under way at once.
+        max_message_size: Of the WebSocket, in bytes.
+        reconnect: What to do when the WebSocket is lost.
+        connect_timeout: Seconds for the server to answer.
+        close_timeout: Seconds for stopping what still runs.
+    """
+
+    client_id: str
+    headers: Sequence[tuple[str, str]]
+    transport: Transport
+    max_requests: int
+    max_message_size: int
+    reconnect: ReconnectPolicy
+    connect_timeout: float
+    close_timeout: float
+
+
+@final
+class Session:
+    """A server, its WebSocket, and the jobs of this client; made by `open_session`."""
+
+    def __init__(self, address: ServerAddress, options: SessionOptions) -> None:
+        self.address = address
+        self.options = options
+        self.http = self._new_http(options.max_requests)
+        self.cleanup_http = self._new_http(CLEANUP_REQUESTS)
+        self.connection = Connection(
+            address,
+            options.client_id,
+            headers=options.headers,
+            transport=options.transport,
+            max_message_size=options.max_message_size,
+            reconnect=options.reconnect,
+            on_event=self._on_event,
+            on_reconnected=self._on_reconnected,
+        )
+        self.supervisor = JobSupervisor(self.http, self.cleanup_http, lambda: self.connection.state)
+        self._subscribers: WeakSet[Mailbox[ServerEvent]] = WeakSet()
+        self._event_numbers = itertools.count()
+        self._nursery: trio.Nursery | None = None
+        self._hung_up = trio.Event()
+
+    def _new_http(self, max_requests: int) -> HttpClient:
+        return HttpClient(
+            self.address,
+            headers=self.options.headers,
+            transport=self.options.transport,
+            max_requests=max_requests,
+        )
+
+    def _on_event(self, event: ServerEvent) -> None:
+        self.supervisor.route(event)
+        if self._subscribers:
+            number = next(self._event_numbers)
+            for mailbox in self._subscribers:
+                mailbox.put_nowait(number, event)
+
+    def _on_reconnected(self) -> None:
+        logger.info("%s: the WebSocket is back", self.address)
+        self.supervisor.doubt_all()
+
+    def subscribe(self) -> Mailbox[ServerEvent]:
+        """Return a mailbox that hears every event of the server from now on."""
+        mailbox: Mailbox[ServerEvent] = Mailbox(SUBSCRIBER_BOUND)
+        self._subscribers.add(mailbox)
+        return mailbox
+
+    def start_job(self, plan: JobPlan, request: Request) -> JobTracker:
+        """Start a job in the background, and return its tracker.
+
+        Raises:
+            trio.ClosedResourceError: the session is over.
+        """
+        if self._nursery is None:
+            raise trio.ClosedResourceError("this client's block is over")
+        tracker = self.supervisor.register(plan)
+        self._nursery.start_soon(self.supervisor.run_job, tracker, request)
+        return tracker
+
+    async def _connect(self, nursery: trio.Nursery) -> None:
+        """Reach the server over both of its channels, and start the tasks behind the session."""
+        try:
+            with trio.fail_after(self.options.connect_timeout):
+                require_comfyui(await self.http.request(QUEUE_LENGTH))
+                await nursery.start(self._read)
+        except trio.TooSlowError:
+            raise ServerUnreachableError(
+                f"{self.address} did not answer within {self.options.connect_timeout} s."
+                " Is it ComfyUI, and not busy? A longer connect_timeout may help",
+                url=str(self.address),
+            ) from None
+        nursery.start_soon(self.supervisor.watch)
+        self._nursery = nursery
+
+    async def _read(  # the connection calls started()
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        try:
+            await self.connection.run(task_status.started)
+        finally:
+            self._hung_up.set()
+
+    async def _close(self) -> None:
+        """Stop this client's jobs at the server, and say goodbye. The caller sets a bound."""
+        self._nursery = None
+        try:
+            await self.supervisor.stop(*self.supervisor.live)
+        except ComfyError as error:
+            logger.warning("%s: jobs may still run there: %s", self.address, error)
+        if self.connection.state is ConnectionState.CONNECTED:
+            self.connection.close()
+            await self._hung_up.wait()
+
+    async def _close_http(self) -> None:
+        await self.http.aclose()
+        await self.cleanup_http.aclose()
+
+
+@asynccontextmanager
+async def open_session(
+    address: ServerAddress, options: SessionOptions
+) -> AsyncGenerator[Session, None]:
+    """Reach a server on entering; on leaving, stop this client's jobs there and hang up.
+
+    An exception of the block comes out as itself. The tasks behind the session outlive a
+    cancellation from outside for as long as the goodbye takes, at most ``close_timeout``, because
+    the WebSocket tells that the jobs really stopped.
+
+    Raises:
+        ServerUnreachableError, AuthenticationError, NotComfyUIError, DisconnectedError: on
+            entering.
+        InternalError: a task of the session crashed.
+    """
+    session = Session(address, options)
+    services = trio.CancelScope(shield=True)
+    host_ready: trio.Event = trio.Event()
+    service_nursery: trio.Nursery | None = None
+
+    async def host_services() -> None:
+        nonlocal service_nursery
+        with services:
+            async with trio.open_nursery() as service_nursery:
+                host_ready.set()
+                await trio.sleep_forever()
+
+    block_error: BaseException | None = None
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(host_services)
+            try:
+                await host_ready.wait()
+                assert service_nursery is not None
+                await session._connect(service_nursery)
+                yield session
+            except BaseException as error:  # raised again below
+                block_error = error  # so that it never travels through our nursery
+            finally:
+                with trio.move_on_after(options.close_timeout, shield=True):
+                    await session._close()
+                session.supervisor.abandon_all("this client was closed")
+                services.cancel("the client's block is over")
+                with trio.move_on_after(1, shield=True):
+                    await session._close_http()
+    except BaseExceptionGroup as group:
+        _, crashes = group.split(trio.Cancelled)
+        if crashes is not None:
+            if crashes.subgroup(KeyboardInterrupt) is not None:
+                raise KeyboardInterrupt from group
+            raise InternalError(
+                "a background task of comfy_trio crashed; please report it"
+            ) from group
+        if block_error is None:
+            raise
+    if block_error is not None:
+        raise_saving_context(block_error)

@@ -1,0 +1,312 @@
+"""Brings every job to its end: posts it, finds out how it ended, and stops it if asked to.
+
+The WebSocket only hints; HTTP decides. A job that seems over is read from the history; one that
+fell silent is looked for in the queue first and then in the history, because a prompt moves from
+the one to the other and could be missed the other way round. What is in neither, twice, is gone.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from typing import TYPE_CHECKING, final
+
+import trio
+
+from ._connection import ConnectionState
+from ._errors import ComfyError, DisconnectedError, ResponseError, ServerUnreachableError
+from ._replies import (
+    QUEUE,
+    HistoryEntry,
+    QueueSnapshot,
+    history_of,
+    post,
+    raise_for_status,
+    read_history_entry,
+    read_prompt_reply,
+    read_queue,
+)
+from ._state import Gone, Phase, Refused, SeenPending, SeenRunning, ServerLost
+from ._tracker import JobTracker
+from ._wire import (
+    Executing,
+    ExecutionStart,
+    PreviewImage,
+    Progress,
+    ProgressText,
+    ServerEvent,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ._http import HttpClient
+    from ._replies import Request
+    from ._state import JobPlan
+
+logger = logging.getLogger("comfy_trio")
+
+SILENCE = 10.0
+"""Seconds without a frame after which a job is looked for in the server's queue."""
+MISSES = 2
+"""How often a job must be found nowhere to be gone: it may be on its way from queue to history."""
+MISS_PAUSE = 0.2
+ATTEMPTS = 4
+"""How often a server that cannot be reached is asked where a job is, or to stop it."""
+POST_GRACE = 1.0
+"""Seconds that a POST under way is given before its job is stopped without waiting for it."""
+PAUSES = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
+"""Seconds between attempts at the same thing; the last one repeats."""
+
+
+def _pause(attempt: int) -> float:
+    return PAUSES[min(attempt, len(PAUSES) - 1)]
+
+
+@final
+class JobSupervisor:
+    """All jobs of one client at one server.
+
+    Args:
+        http: For what jobs need while they live.
+        cleanup_http: For stopping them: its own connections, so that it never waits behind others.
+        connection_state: Tells how the WebSocket is.
+    """
+
+    def __init__(
+        self,
+        http: HttpClient,
+        cleanup_http: HttpClient,
+        connection_state: Callable[[], ConnectionState],
+    ) -> None:
+        self._http = http
+        self._cleanup_http = cleanup_http
+        self._connection_state = connection_state
+        self._trackers: dict[str, JobTracker] = {}
+        self._running: JobTracker | None = None
+        self._wake = trio.Event()
+        self._cancels_jobs: bool | None = None
+
+    @property
+    def live(self) -> Sequence[JobTracker]:
+        """The jobs that are not settled."""
+        return tuple(self._trackers.values())
+
+    # --- Frames -----------------------------------------------------------------------------------
+
+    def route(self, event: ServerEvent) -> None:
+        """Give a frame to the job that it belongs to; frames of other clients' jobs to none."""
+        prompt_id: str | None = getattr(event, "prompt_id", None)
+        if prompt_id is not None:
+            tracker = self._trackers.get(prompt_id)
+            if isinstance(event, ExecutionStart | Executing):
+                self._running = tracker
+        elif isinstance(event, PreviewImage | ProgressText | Progress):
+            # These do not tell their prompt. A server runs one at a time: it is ours that runs.
+            tracker = self._running
+        else:
+            return
+        if tracker is not None:
+            tracker.feed(event)
+
+    def abandon_all(self, reason: str) -> None:
+        """End every job here, whatever becomes of it at the server."""
+        for tracker in self.live:
+            tracker.feed(ServerLost(reason))
+
+    def doubt_all(self) -> None:
+        """Look for every job at once: frames may have been missed."""
+        for tracker in self.live:
+            tracker.last_heard = -SILENCE
+        self._wake.set()
+
+    # --- The life of a job ------------------------------------------------------------------------
+
+    def register(self, plan: JobPlan) -> JobTracker:
+        """Return a tracker that hears of the job from now on, before it is posted."""
+        tracker = self._trackers[plan.prompt_id] = JobTracker(plan)
+        self._wake.set()
+        return tracker
+
+    async def run_job(self, tracker: JobTracker, request: Request) -> None:
+        """Post a job and bring it to its end. Raises nothing: the tracker tells."""
+        try:
+            await self._post(tracker, request)
+            await self._settle(tracker)
+        finally:
+            del self._trackers[tracker.prompt_id]
+            if self._running is tracker:
+                self._running = None
+
+    async def _post(self, tracker: JobTracker, request: Request) -> None:
+        try:
+            reply = await self._http.request(request)
+            tracker.feed(read_prompt_reply(reply, tracker.state.plan.prompt))
+        except DisconnectedError as error:
+            await self._settle_post(tracker, error)
+        except ResponseError as error:
+            # Of a proxy's 502 or 504 nobody knows whether the server behind it has the job.
+            if error.status < 500:
+                tracker.feed(Refused(error))
+            else:
+                await self._settle_post(tracker, error)
+        except ComfyError as error:
+            tracker.feed(Refused(error))
+
+    async def _settle_post(self, tracker: JobTracker, error: ComfyError) -> None:
+        """Find out whether the server has the job, by its id; never by posting again."""
+        for attempt in range(ATTEMPTS):
+            if tracker.state.phase is not Phase.SUBMITTED:
+                return
+            try:
+                found = await self._look_up(tracker)
+            except ComfyError as lookup_error:
+                logger.debug("looking for job %s: %s", tracker.prompt_id, lookup_error)
+            else:
+                if found is not None:
+                    tracker.feed(found)
+                    return
+            await trio.sleep(_pause(attempt + 1))
+        tracker.feed(Refused(error))
+
+    async def _settle(self, tracker: JobTracker) -> None:
+        misses = failures = 0
+        while not tracker.ended.is_set():
+            await tracker.wait_for_end_signs()
+            if tracker.ended.is_set():
+                return
+            try:
+                if tracker.state.phase is Phase.RECORDED:
+                    found = await self._read_history(tracker)
+                else:
+                    found = await self._look_up(tracker)
+            except ComfyError as error:
+                logger.debug("looking for job %s: %s", tracker.prompt_id, error)
+                await trio.sleep(_pause(failures))
+                failures += 1
+                continue
+            failures = 0
+            if found is not None:
+                misses = 0
+                tracker.suspect = False
+                tracker.feed(found)
+                if not tracker.ended.is_set():
+                    await trio.sleep(MISS_PAUSE)
+            elif (misses := misses + 1) >= MISSES or tracker.state.cancelling:
+                tracker.feed(Gone(dequeued=tracker.state.cancelling))
+            else:
+                await trio.sleep(MISS_PAUSE)
+
+    async def _read_history(self, tracker: JobTracker) -> HistoryEntry | None:
+        reply = await self._http.request(history_of(tracker.prompt_id))
+        return read_history_entry(reply, tracker.prompt_id)
+
+    async def _look_up(
+        self, tracker: JobTracker
+    ) -> SeenPending | SeenRunning | HistoryEntry | None:
+        queue = read_queue(await self._http.request(QUEUE))
+        return _place_of(tracker, queue) or await self._read_history(tracker)
+
+    # --- Silence ----------------------------------------------------------------------------------
+
+    async def watch(self) -> None:
+        """Look for the jobs that fell silent, for as long as the client lives."""
+        failures = 0
+        while True:
+            if not self._trackers:
+                self._wake = trio.Event()
+                await self._wake.wait()
+            self._wake = trio.Event()
+            with trio.move_on_after(self._time_to_silence()):
+                await self._wake.wait()
+            silent = [tracker for tracker in self.live if self._is_silent(tracker)]
+            if not silent:
+                continue
+            try:
+                queue = read_queue(await self._http.request(QUEUE))
+            except ComfyError as error:
+                logger.debug("looking for %d silent jobs: %s", len(silent), error)
+                failures += 1
+                self._give_up_if_lost(error)
+                await trio.sleep(_pause(failures))
+                continue
+            failures = 0
+            for tracker in silent:
+                place = _place_of(tracker, queue)
+                if place is None:
+                    tracker.suspect_end()
+                else:
+                    tracker.feed(place)
+                tracker.last_heard = trio.current_time()
+
+    def _is_silent(self, tracker: JobTracker) -> bool:
+        followed = tracker.state.phase in (Phase.PENDING, Phase.RUNNING)
+        return followed and tracker.last_heard + SILENCE <= trio.current_time()
+
+    def _time_to_silence(self) -> float:
+        heard = min((tracker.last_heard for tracker in self.live), default=trio.current_time())
+        return max(heard + SILENCE - trio.current_time(), PAUSES[0])
+
+    def _give_up_if_lost(self, error: ComfyError) -> None:
+        if self._connection_state() is not ConnectionState.FAILED:
+            return
+        if isinstance(error, ServerUnreachableError | DisconnectedError):
+            self.abandon_all(str(error))
+
+    # --- Stopping ---------------------------------------------------------------------------------
+
+    async def stop(self, *trackers: JobTracker) -> None:
+        """Stop jobs at the server, and return when they are over. The caller sets a bound.
+
+        A pending job is taken out of the queue, a running one interrupted by its id. Servers before
+        0.3.57 know no interrupt by id, and kill whatever runs: so it is sent only while the queue
+        shows that the running job is one of these. Nobody else's job is touched.
+
+        Raises:
+            ComfyError: the server cannot be asked to.
+        """
+        stopping = [tracker for tracker in trackers if not tracker.ended.is_set()]
+        for tracker in stopping:
+            tracker.mark_cancelling()
+        # A POST under way is better waited for than raced against.
+        with trio.move_on_after(POST_GRACE):
+            for tracker in stopping:
+                await tracker.accepted.wait()
+        for attempt in itertools.count():
+            stopping = [tracker for tracker in stopping if not tracker.ended.is_set()]
+            if not stopping:
+                break
+            try:
+                await self._stop_once(stopping)
+            except (ServerUnreachableError, DisconnectedError):
+                if attempt >= ATTEMPTS:
+                    raise
+            with trio.move_on_after(_pause(attempt)):
+                for tracker in stopping:
+                    await tracker.ended.wait()
+
+    async def _stop_once(self, trackers: Sequence[JobTracker]) -> None:
+        ids = [tracker.prompt_id for tracker in trackers]
+        if not await self._cancel_jobs(ids):
+            raise_for_status(await self._cleanup_http.request(post("/queue", {"delete": ids})))
+        queue = read_queue(await self._cleanup_http.request(QUEUE))
+        for tracker in trackers:
+            place = _place_of(tracker, queue)
+            if place is None:
+                tracker.suspect_end()
+            elif isinstance(place, SeenRunning) and not self._cancels_jobs:
+                request = post("/interrupt", {"prompt_id": tracker.prompt_id})
+                raise_for_status(await self._cleanup_http.request(request))
+
+    async def _cancel_jobs(self, ids: list[str]) -> bool:
+        """Cancel jobs in one step, pending or running, as servers since 0.26 can."""
+        if self._cancels_jobs is not False:
+            reply = await self._cleanup_http.request(post("/jobs/cancel", {"job_ids": ids}))
+            self._cancels_jobs = reply.status == 200
+        return self._cancels_jobs
+
+
+def _place_of(tracker: JobTracker, queue: QueueSnapshot) -> SeenPending | SeenRunning | None:
+    if tracker.prompt_id in queue.running:
+        return SeenRunning()
+    return SeenPending() if tracker.prompt_id in queue.pending else None

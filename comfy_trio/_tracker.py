@@ -1,0 +1,127 @@
+"""One job while it lives: its state, the tasks that wait for it, and those who listen."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+from weakref import WeakSet
+
+import attrs
+import trio
+
+from ._events import (
+    ImageReceived,
+    JobEvent,
+    NodeStarted,
+    Output,
+    Preview,
+    Progress,
+    Text,
+)
+from ._mailbox import Mailbox
+from ._state import JobPlan, JobState, Phase, StateEvent, advance
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+UNBOUNDED = float("inf")
+RECORD_GRACE = 1.0
+"""Seconds for the history to be written after the server said how a job ends."""
+
+
+def _kind_of(event: JobEvent) -> Hashable:
+    """Return what a newer event takes the place of an older one by.
+
+    The keys are bounded: by the nodes of the workflow, or by what the result holds anyway.
+    """
+    match event:
+        case Progress() | Preview() | NodeStarted() | Text() | Output():
+            return type(event), event.node_id
+        case ImageReceived():
+            return type(event), event.node_id, event.index
+        case _:
+            return type(event)
+
+
+@final
+class JobTracker:
+    """Feeds events to a job's state, and wakes whom it concerns. Never waits itself.
+
+    Args:
+        plan: The job.
+    """
+
+    def __init__(self, plan: JobPlan) -> None:
+        self.state = JobState(plan)
+        self.accepted = trio.Event()
+        """Set when the server has the job, or the job ended before."""
+        self.ended = trio.Event()
+        """Set when the job is settled: `state.outcome` is there."""
+        self.suspect = False
+        """Whether the server should be asked where the job is."""
+        self.last_heard = trio.current_time()
+        self._turn = trio.Event()
+        self._latest: dict[Hashable, JobEvent] = {}
+        self._mailboxes: WeakSet[Mailbox[JobEvent]] = WeakSet()
+
+    @property
+    def prompt_id(self) -> str:
+        """The job's id."""
+        return self.state.plan.prompt_id
+
+    def feed(self, event: StateEvent) -> None:
+        """Let the job know of an event, and everybody of what it makes known."""
+        self.last_heard = trio.current_time()
+        before = self.state.phase
+        self.state = advance(self.state, event)
+        for news in self.state.news:
+            kind = _kind_of(news)
+            self._latest.pop(kind, None)
+            self._latest[kind] = news
+            for mailbox in self._mailboxes:
+                mailbox.put_nowait(kind, news)
+        if self.state.phase is not before:
+            self._phase_changed()
+
+    def _phase_changed(self) -> None:
+        if self.state.phase is not Phase.SUBMITTED:
+            self.accepted.set()
+        if self.state.phase is Phase.ENDED:
+            self.ended.set()
+            # Who comes late wants to know what happened, not what it once looked like.
+            for kind in [*self._latest]:
+                if isinstance(self._latest[kind], Preview):
+                    del self._latest[kind]
+            for mailbox in self._mailboxes:
+                mailbox.close()
+        self._turn.set()
+
+    def suspect_end(self) -> None:
+        """Have the server asked where the job is, because its frames may have been missed."""
+        self.suspect = True
+        self._turn.set()
+
+    def mark_cancelling(self) -> None:
+        """Remember that this client asked the server to stop the job."""
+        self.state = attrs.evolve(self.state, cancelling=True)
+
+    async def wait_for_end_signs(self) -> None:
+        """Wait until there is reason to ask the server how the job ended."""
+        while True:
+            phase = self.state.phase
+            if self.suspect or phase in (Phase.RECORDED, Phase.ENDED):
+                await trio.lowlevel.checkpoint()
+                return
+            self._turn = trio.Event()
+            with trio.move_on_after(RECORD_GRACE if phase is Phase.ENDING else UNBOUNDED) as wait:
+                await self._turn.wait()
+            if wait.cancelled_caught:
+                return
+
+    def subscribe(self) -> Mailbox[JobEvent]:
+        """Return a mailbox with the latest of each kind of event so far, and all to come."""
+        mailbox = Mailbox(UNBOUNDED, self._latest.items())
+        if self.ended.is_set():
+            mailbox.close()
+        else:
+            self._mailboxes.add(mailbox)
+        return mailbox
