@@ -35,8 +35,7 @@ _TYPES_HEADER = '''\
 # Generated from codegen/schemas, do not edit: change those and run `nox -s codegen -- --write`.
 # generator: datamodel-code-generator {generator}
 # schemas: sha256 {digest}
-"""What goes over the wire, as JSON reads it. Servers may add keys; see `comfy_trio.types`."""
-'''
+"""What goes over the wire, as JSON reads it. Servers may add keys; see `comfy_trio.types`."""'''
 
 _NAMESPACE_HEADER = '''\
 # Generated from codegen/schemas, do not edit: change those and run `nox -s codegen -- --write`.
@@ -119,6 +118,7 @@ def generate_sources(schemas: Mapping[str, JSONObject]) -> dict[str, str]:
         builtin_format_line_length=_LINE_LENGTH,
         custom_file_header=_TYPES_HEADER.format(generator=generator, digest=digest),
         custom_template_dir=_TEMPLATES,
+        disable_future_imports=True,  # or Python takes the optional keys for required ones
         enum_field_as_literal=LiteralType.All,
         formatters=[Formatter.BUILTIN],
         skip_root_model=True,

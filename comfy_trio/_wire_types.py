@@ -3,8 +3,6 @@
 # schemas: sha256 d8b32eb1aa0f56fc
 """What goes over the wire, as JSON reads it. Servers may add keys; see `comfy_trio.types`."""
 
-from __future__ import annotations
-
 from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
 
 
