@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any, TypedDict, final
+from typing import TYPE_CHECKING, Any, final
 
 import attrs
 import trio
@@ -18,14 +18,6 @@ if TYPE_CHECKING:
 
     from ._http import HttpClient, ReplyStream
     from ._replies import Reply, Request
-
-
-class OutputFile(TypedDict):
-    """A file as a node's output names it."""
-
-    filename: str
-    subfolder: str
-    type: str
 
 
 def view_request(file: Mapping[str, Any]) -> Request:
