@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import uuid
 from contextlib import asynccontextmanager
@@ -16,6 +15,7 @@ from ._connection import ConnectionState, ReconnectPolicy
 from ._errors import ComfyError, ResponseError
 from ._file import FileNamespace
 from ._job import Job
+from ._logging import logger
 from ._network import NetworkTransport
 from ._replies import get, post, quote_segment, require_object
 from ._seeds import fill_seeds, seed_range, wants_seeds
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from ._util import JSONObject
     from ._wire import ServerEvent
 
-logger = logging.getLogger("comfy_trio")
 
 DEFAULT_MAX_MESSAGE_SIZE = 256 * 2**20
 FORBIDDEN_HEADERS = frozenset({"host", "origin", "content-length", "transfer-encoding"})

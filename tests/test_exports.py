@@ -26,6 +26,7 @@ LAYERS: list[set[str]] = [
         "_dynamic_inputs",
         "_errors",
         "_events",
+        "_logging",
         "_prompt",
         "_replies",
         "_result",
@@ -111,9 +112,7 @@ def test_the_core_is_importable_without_trio() -> None:
 def test_the_two_lists_of_public_names_agree() -> None:
     tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
     block = next(
-        node
-        for node in tree.body
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Name)
+        node for node in tree.body if isinstance(node, ast.If) and isinstance(node.test, ast.Name)
     )
     for_checkers = {
         alias.asname: node.module
