@@ -12,7 +12,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from comfy_trio._transport import WebSocketClosed, WebSocketRejected, WebSocketUnreachable
-from comfy_trio.testing import EmbeddedServer, MemoryTransport, open_embedded_server
+from comfy_trio.testing import EmbeddedServer, Faults, MemoryTransport, open_embedded_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -27,7 +27,7 @@ URL = "http://embedded.invalid"
 async def transport_to(app: ASGIApp) -> AsyncGenerator[MemoryTransport, None]:
     with trio.fail_after(10**6):
         async with trio.open_nursery() as nursery:
-            transport = MemoryTransport(app, nursery, {})
+            transport = MemoryTransport(app, nursery, Faults())
             yield transport
             transport._shut_down()
             nursery.cancel_scope.cancel()

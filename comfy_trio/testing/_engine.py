@@ -149,7 +149,7 @@ class Engine:
 
     async def run(self) -> None:
         """Execute prompts until cancelled."""
-        while True:  # noqa: ASYNC913  # _work never returns of itself
+        while True:  # _work never returns of itself
             with trio.CancelScope() as self._incarnation:
                 await self._work()
 
