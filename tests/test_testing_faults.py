@@ -267,7 +267,9 @@ async def test_not_reading(autojump_clock: MockClock) -> None:
         await socket.ping()
 
 
-async def connect_lazily(server: EmbeddedServer, task_status: trio.TaskStatus[None]) -> None:
+async def connect_lazily(  # noqa: ASYNC114
+    server: EmbeddedServer, task_status: trio.TaskStatus[None]
+) -> None:
     """Be a client that never reads."""
     async with connect(server, "lazy"):
         task_status.started()

@@ -116,7 +116,7 @@ async def test_faults_of_requests() -> None:
 
 
 async def test_refused_upgrades() -> None:
-    async with open_tcp() as (server, url, http):
+    async with open_tcp() as (server, _, http):
         server.faults.answer("GET /ws", 503, "busy")
         reply = await http.get("/ws", headers=UPGRADE)
         assert (reply.status_code, reply.text) == (503, "busy")
@@ -188,7 +188,7 @@ async def test_leaving_ends_what_is_open(caplog: pytest.LogCaptureFixture) -> No
             async with open_embedded_server() as server:
                 async with server.listen() as url, connect(url) as socket:
                     await socket.get_message()
-                    nursery.start_soon(ask, server, url)
+                    nursery.start_soon(ask, server, url)  # noqa: ASYNC111
                     while "GET /prompt" not in server.statistics().requests:  # noqa: ASYNC110
                         await trio.sleep(0.01)
                 assert server.statistics().connections == 0

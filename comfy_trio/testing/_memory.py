@@ -100,7 +100,7 @@ class MemoryTransport:
             self._scope("websocket", target, raw), self._faults, max_message_size
         )
         # wait_opened waits for more than start() would.
-        self._nursery.start_soon(socket.serve, self._app)
+        self._nursery.start_soon(socket.serve, self._app)  # noqa: ASYNC113
         try:
             await socket.wait_opened()
             yield socket
