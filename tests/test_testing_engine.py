@@ -101,7 +101,7 @@ NODES = (
     NodeType(
         class_type="Fresh",
         run=_give,
-        required={"limit": ["INT", {}]},
+        optional={"limit": ["INT", {}]},
         fingerprint=_one_more,
         outputs=("*",),
         output_node=True,
@@ -320,6 +320,32 @@ async def test_a_fingerprint_decides_whether_the_cache_counts(autojump_clock: Mo
             entry = await client.run(graph(out=("Fresh", {"limit": 3})))
             runs.append(entry["status"]["messages"][1][1]["nodes"])
         assert runs == [[], [], [], ["out"]]
+
+
+async def test_a_fingerprint_that_fails_never_counts(autojump_clock: MockClock) -> None:
+    async with open_client() as client:
+        for _ in range(2):
+            entry = await client.run(graph(out=("Fresh", {})))
+            assert entry["status"]["messages"][1][1]["nodes"] == []
+
+
+async def test_previews_can_be_turned_off(autojump_clock: MockClock) -> None:
+    prompt = graph(
+        a=("EmptyImage", {"width": 8, "height": 8, "batch_size": 1, "color": 0}),
+        b=("ProbeProgress", {"image": "a", "steps": 2, "delay": 0.0, "preview_px": 8, "salt": 0}),
+        c=("PreviewImage", {"images": "b"}),
+    )
+    for version, method, previews in (
+        ("0.27.0", "none", 0),
+        ("0.27.0", "auto", 2),
+        ("0.3.64", "none", 2),
+    ):
+        async with open_client(version) as client:
+            await client.submit(prompt, extra_data={"preview_method": method})
+            binary = 0
+            while 'node": null' not in str(message := await client.socket.receive()):
+                binary += isinstance(message, bytes)
+            assert binary == previews
 
 
 async def test_freeing_memory_forgets_cached_outputs(autojump_clock: MockClock) -> None:
