@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import trio
+from starlette.responses import Response
 from starlette.routing import Match, Route, Router
 
 from ._faults import CannedReply, Outcome
-from ._http import TEXT_TYPE, TROUBLE, PayloadTooLarge, empty_reply, text_reply
+from ._http import TROUBLE, PayloadTooLarge, empty_reply, text_reply
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,9 +75,6 @@ class Application:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or one WebSocket."""
-        if scope["type"] == "lifespan":
-            await _lifespan(receive, send)
-            return
         self.in_flight += 1
         try:
             await self._serve(scope, receive, send)
@@ -86,10 +84,6 @@ class Application:
             self.in_flight -= 1
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def receive_if_reading() -> Message:
-            await self._faults._wait_reading()
-            return await receive()
-
         if not scope["path"].startswith(self._base_path + "/"):
             await _refuse(scope, receive, send, text_reply("404: Not Found", 404))
             return
@@ -113,9 +107,9 @@ class Application:
         if scope["type"] == "http" and self._faults.delay:
             await trio.sleep(self._faults.delay)
         if fault is None:
-            await app(scope, receive_if_reading, send)
+            await app(scope, receive, send)
         else:
-            await self._serve_badly(fault, app, scope, receive_if_reading, send)
+            await self._serve_badly(fault, app, scope, receive, send)
 
     async def _serve_badly(
         self, fault: Fault, app: ASGIApp, scope: Scope, receive: Receive, send: Send
@@ -128,13 +122,12 @@ class Application:
         if fault.after and scope["type"] == "http":
             await app(scope, receive, _swallow)
         if isinstance(fault.outcome, CannedReply):
-            reply = fault.outcome
-            await _refuse(
-                scope,
-                receive,
-                send,
-                _content(reply.body, reply.status, reply.content_type),
+            reply = Response(
+                fault.outcome.body,
+                fault.outcome.status,
+                headers={"content-type": fault.outcome.content_type},
             )
+            await _refuse(scope, receive, send, reply)
         elif fault.outcome is Outcome.BREAK:
             connection = self._faults._connections.get(scope["client"])
             if connection is not None:
@@ -154,16 +147,15 @@ class Application:
         try:
             await self._router(scope, receive, noting_send)
         except PayloadTooLarge as exc:
-            if not started:
-                await text_reply(str(exc), 413)(scope, receive, send)
+            await text_reply(str(exc), 413)(scope, receive, send)
         except OSError:
             if started:
                 raise  # the client has gone
             await text_reply(TROUBLE, 500)(scope, receive, send)
         except Exception:
+            # All handlers but those of files prepare their replies before they send them.
             _log.debug("Error in %s", scope["path"], exc_info=True)
-            if not started:
-                await text_reply(TROUBLE, 500)(scope, receive, send)
+            await text_reply(TROUBLE, 500)(scope, receive, send)
 
     def _name(self, scope: Scope) -> str:
         if scope["type"] == "websocket":
@@ -198,14 +190,6 @@ async def _until_gone(receive: Receive) -> None:
         pass
 
 
-def _content(body: bytes, status: int, content_type: str) -> ASGIApp:
-    reply = text_reply("", status)
-    reply.body = body
-    reply.headers["content-length"] = str(len(body))
-    reply.headers["content-type"] = content_type
-    return reply
-
-
 async def _refuse(scope: Scope, receive: Receive, send: Send, reply: ASGIApp) -> None:
     """Send a reply, to an upgrade request too."""
     if scope["type"] == "http":
@@ -217,11 +201,3 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, reply: ASGIApp) ->
         await send({**message, "type": "websocket." + message["type"]})
 
     await reply({**scope, "type": "http"}, receive, send_to_upgrade)
-
-
-async def _lifespan(receive: Receive, send: Send) -> None:
-    while True:
-        message: dict[str, Any] = dict(await receive())
-        await send({"type": message["type"] + ".complete"})
-        if message["type"] == "lifespan.shutdown":
-            return

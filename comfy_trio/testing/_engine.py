@@ -6,7 +6,6 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
 import trio
 
 from ._cache import OutputCache
@@ -82,7 +81,7 @@ class Engine:
 
     def submit(
         self,
-        number: int | float,
+        number: float,
         prompt_id: str,
         prompt: JSONObject,
         extra_data: JSONObject,
@@ -157,6 +156,7 @@ class Engine:
     async def _work(self) -> None:
         queue = self.queue  # of this incarnation: what was running at a restart is lost
         while True:
+            await trio.lowlevel.checkpoint()
             item = queue.get()
             if item is not None:
                 try:

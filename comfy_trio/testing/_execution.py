@@ -207,13 +207,23 @@ class Execution:
     def _gather(self, node_id: str) -> dict[str, list[object]]:
         gathered: dict[str, list[object]] = {}
         for name, value in self._declared_inputs(node_id):
-            if not is_link(value):
-                gathered[name] = [value]
-            elif (entry := self._shop.cache.get(value[0])) is not None:
+            if is_link(value):
+                entry = self._shop.cache.get(value[0])
+                assert entry is not None, "the schedule has run what this node needs"
                 gathered[name] = entry.outputs[int(value[1])]
             else:
-                gathered[name] = [None]
+                gathered[name] = [value]
+        for name, kind in self._node_type(node_id).hidden.items():
+            gathered[name] = [self._hidden(node_id, kind)]
         return gathered
+
+    def _hidden(self, node_id: str, kind: str) -> object:
+        if kind in ("PROMPT", "DYNPROMPT"):
+            return self._prompt
+        if kind == "UNIQUE_ID":
+            return node_id
+        # Such as EXTRA_PNGINFO and API_KEY_COMFY_ORG.
+        return self._extra_data.get(kind.lower())
 
     async def _run_node(self, node_id: str) -> bool:
         """Run a node, or replay its cached output. False if the prompt is over."""

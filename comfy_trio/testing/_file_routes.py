@@ -7,12 +7,13 @@ import io
 import json
 import mimetypes
 import re
-from typing import TYPE_CHECKING, Final
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Final, cast
 
 import attrs
 import trio
 from PIL import Image
-from starlette.datastructures import Headers, UploadFile
+from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartParser
 from starlette.responses import Response
 from starlette.routing import Route
@@ -21,10 +22,9 @@ from ._files import StoredFile, UnsafePathError
 from ._http import empty_reply, json_reply, read_body
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, AsyncIterator
     from pathlib import Path
 
-    from starlette.datastructures import FormData
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
@@ -58,6 +58,22 @@ class _InMemoryParser(MultiPartParser):
     spool_max_size = 2**40
 
 
+class _OneChunk:
+    """A body as an asynchronous iterable."""
+
+    def __init__(self, body: bytes) -> None:
+        self._left = [body]
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        await trio.lowlevel.checkpoint()
+        if not self._left:
+            raise StopAsyncIteration
+        return self._left.pop()
+
+
 @attrs.define(eq=False)
 class FileRoutes:
     """The handlers.
@@ -80,17 +96,17 @@ class FileRoutes:
 
     async def post_image(self, request: Request) -> Response:
         """Store a file."""
-        form = await self._form(request)
-        return await self._upload(form, None)
+        async with self._form(request) as form:
+            return await self._upload(form, None)
 
     async def post_mask(self, request: Request) -> Response:
         """Store a file with the alpha channel of another."""
-        form = await self._form(request)
-        reference = json.loads(_field(form, "original_ref"))
-        name, kind = self.files.split_annotation(
-            reference["filename"], reference.get("type", "output")
-        )
-        return await self._upload(form, StoredFile(name, reference.get("subfolder", ""), kind))
+        async with self._form(request) as form:
+            reference = json.loads(_field(form, "original_ref"))
+            name, kind = self.files.split_annotation(
+                reference["filename"], reference.get("type", "output")
+            )
+            return await self._upload(form, StoredFile(name, reference.get("subfolder", ""), kind))
 
     async def get_view(self, request: Request) -> Response:
         """A file, or a picture made from it."""
@@ -111,13 +127,20 @@ class FileRoutes:
             kind = "application/octet-stream"
         return FileReply(path, {**disposition, "content-type": kind}, request.headers)
 
-    async def _form(self, request: Request) -> FormData:
+    @asynccontextmanager
+    async def _form(self, request: Request) -> AsyncGenerator[FormData, None]:
         body = await read_body(request, self.limit)
 
-        async def stream() -> AsyncGenerator[bytes, None]:
-            yield body
-
-        return await _InMemoryParser(request.headers, stream(), max_part_size=self.limit).parse()
+        stream = cast("AsyncGenerator[bytes, None]", _OneChunk(body))
+        parser = _InMemoryParser(request.headers, stream, max_part_size=self.limit)
+        is_form = request.headers.get("content-type", "").startswith("multipart/form-data")
+        form = await parser.parse() if is_form else FormData()
+        try:
+            yield form
+        finally:
+            for _, value in form.multi_items():
+                if isinstance(value, UploadFile):
+                    value.file.close()  # form.close() would do it in a thread
 
     async def _upload(self, form: FormData, original: StoredFile | None) -> Response:
         image = form.get("image")

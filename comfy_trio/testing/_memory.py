@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, final
 from urllib.parse import unquote
 
-import attrs
 import httpx
 import trio
 
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
     from comfy_trio._transport import WebSocket
 
-    from ._faults import Connection
+    from ._faults import Faults
 
 BUFFER: Final = 8
 """How many messages are on their way in either direction, as in the buffers of a network."""
@@ -42,12 +41,11 @@ class MemoryTransport:
     the client goes away, as it does with the real server. There are no timeouts in it.
     """
 
-    def __init__(
-        self, app: ASGIApp, nursery: trio.Nursery, connections: dict[object, Connection]
-    ) -> None:
+    def __init__(self, app: ASGIApp, nursery: trio.Nursery, faults: Faults) -> None:
         self._app = app
         self._nursery = nursery
-        self._connections = connections
+        self._faults = faults
+        self._connections = faults._connections
         self._count = 0
         self._closed = False
 
@@ -98,8 +96,11 @@ class MemoryTransport:
         target = httpx.URL(url)
         raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         raw.append((b"host", target.netloc))
-        socket = _MemoryWebSocket(self._scope("websocket", target, raw), max_message_size)
-        self._nursery.start_soon(socket.serve, self._app, self._connections)
+        socket = _MemoryWebSocket(
+            self._scope("websocket", target, raw), self._faults, max_message_size
+        )
+        # wait_opened waits for more than start() would.
+        self._nursery.start_soon(socket.serve, self._app)  # noqa: ASYNC113
         try:
             await socket.wait_opened()
             yield socket
@@ -120,23 +121,19 @@ class _MemoryHTTP(httpx.AsyncBaseTransport):
         if transport._closed:
             raise httpx.ConnectError("the embedded server is closed", request=request)
         scope = transport._scope("http", request.url, list(request.headers.raw))
-        exchange = _Exchange({**scope, "method": request.method})
-        transport._nursery.start_soon(exchange.serve, transport._app, transport._connections)
+        exchange = _Exchange({**scope, "method": request.method}, transport._faults)
+        transport._nursery.start_soon(exchange.serve, transport._app)
         try:
             assert not isinstance(request.stream, httpx.SyncByteStream) or isinstance(
                 request.stream, httpx.AsyncByteStream
             )
             await exchange.upload(request.stream)
-            await exchange.answered.wait()
-            if exchange.status is None:
-                raise httpx.RemoteProtocolError(
-                    "Server disconnected without sending a response.", request=request
-                )
+            status = await exchange.wait_answered()
         except BaseException:
             exchange.hang_up()
             raise
         return httpx.Response(
-            exchange.status,
+            status,
             headers=exchange.headers,
             stream=_ReplyStream(exchange),
             extensions={"http_version": b"HTTP/1.1"},
@@ -146,8 +143,9 @@ class _MemoryHTTP(httpx.AsyncBaseTransport):
 class _Exchange:
     """One request and its reply."""
 
-    def __init__(self, scope: dict[str, Any]) -> None:
+    def __init__(self, scope: dict[str, Any], faults: Faults) -> None:
         self._scope = scope
+        self._faults = faults
         self._upload_in, self._upload_out = trio.open_memory_channel[bytes](0)
         self._reply_in, self._reply_out = trio.open_memory_channel[bytes](BUFFER)
         self._uploading = trio.CancelScope()
@@ -174,6 +172,13 @@ class _Exchange:
         finally:
             if isinstance(chunks, AsyncGenerator):
                 await chunks.aclose()
+
+    async def wait_answered(self) -> int:
+        """Wait for the reply to begin, and return its status."""
+        await self.answered.wait()
+        if self.status is None:
+            raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
+        return self.status
 
     async def download(self) -> bytes:
         """The next piece of the reply's body.
@@ -212,9 +217,9 @@ class _Exchange:
 
     # The server's.
 
-    async def serve(self, app: ASGIApp, connections: dict[object, Connection]) -> None:
+    async def serve(self, app: ASGIApp) -> None:
         """Run the application on this request."""
-        key = self._scope["client"]
+        connections, key = self._faults._connections, self._scope["client"]
         connections[key] = self
         try:
             await app(self._scope, self._receive, self._send)
@@ -228,6 +233,7 @@ class _Exchange:
     async def _receive(self) -> Message:
         try:
             chunk = await self._upload_out.receive()
+            await self._faults._wait_reading()
         except (trio.EndOfChannel, trio.ClosedResourceError):
             if self._uploaded and not self._gone.is_set():
                 self._uploaded = False
@@ -271,8 +277,9 @@ class _ReplyStream(httpx.AsyncByteStream):
 class _MemoryWebSocket:
     """Both ends of one WebSocket: `WebSocket` to the client, ASGI to the server."""
 
-    def __init__(self, scope: dict[str, Any], max_message_size: int) -> None:
-        self._scope = {**scope, "subprotocols": []}
+    def __init__(self, scope: dict[str, Any], faults: Faults, max_message_size: int) -> None:
+        self._scope: dict[str, Any] = {**scope, "subprotocols": []}
+        self._faults = faults
         self._max_message_size = max_message_size
         self._up_in, self._up_out = trio.open_memory_channel["str | bytes | trio.Event"](BUFFER)
         self._down_in, self._down_out = trio.open_memory_channel["str | bytes"](BUFFER)
@@ -333,7 +340,7 @@ class _MemoryWebSocket:
 
     def hang_up(self, code: int = 1000) -> None:
         """Close the client's side; what comes after is thrown away."""
-        if not self._lost:
+        if not self._lost and not self._gone.is_set():
             self._client_code = code
             self._end()
         self._down_out.close()
@@ -367,9 +374,9 @@ class _MemoryWebSocket:
 
     # The server's.
 
-    async def serve(self, app: ASGIApp, connections: dict[object, Connection]) -> None:
+    async def serve(self, app: ASGIApp) -> None:
         """Run the application on this connection."""
-        key = self._scope["client"]
+        connections, key = self._faults._connections, self._scope["client"]
         connections[key] = self
         try:
             await app(self._scope, self._receive, self._send)
@@ -388,6 +395,7 @@ class _MemoryWebSocket:
         while True:
             try:
                 message = await self._up_out.receive()
+                await self._faults._wait_reading()
             except trio.EndOfChannel:
                 await self._gone.wait()
                 return {"type": "websocket.disconnect", "code": self._client_code}
