@@ -1,1 +1,12 @@
 """An embedded ComfyUI server, for first runs and for the tests of your own programs."""
+
+from ._faults import Faults as Faults
+from ._memory import MemoryTransport as MemoryTransport
+from ._node_type import ExecutionBlocked as ExecutionBlocked
+from ._node_type import InputFiles as InputFiles
+from ._node_type import NodeResult as NodeResult
+from ._node_type import NodeRun as NodeRun
+from ._node_type import NodeType as NodeType
+from ._server import EmbeddedServer as EmbeddedServer
+from ._server import ServerStatistics as ServerStatistics
+from ._server import open_embedded_server as open_embedded_server

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
 
@@ -14,6 +15,38 @@ if TYPE_CHECKING:
     from comfy_trio._util import JSONObject
 
     from ._files import FileStore
+
+
+RETITLED: Final = (0, 20)
+"""The version from which our nodes show the categories and titles of 0.27.
+
+They changed class by class between 0.3.64 and 0.27; when exactly makes no difference to clients.
+"""
+
+
+class InputFiles(Enum):
+    """Stands in a declaration where a server lists files of its input folder.
+
+    ``{"image": [InputFiles.IMAGES, {"image_upload": True}]}`` is shown as the list of the names
+    at the top of the folder at that moment.
+    """
+
+    IMAGES = "images"
+    ALL = "all"
+
+
+@attrs.frozen
+class ExecutionBlocked:
+    """A value that stops the nodes it reaches, and theirs in turn, but not the rest of the run.
+
+    It stands among the `values` of a `NodeResult`.
+
+    Args:
+        message: Told to the client as an ``execution_error`` by the first node it reaches;
+            with None nobody hears of it.
+    """
+
+    message: str | None = None
 
 
 @attrs.frozen
@@ -64,16 +97,23 @@ class NodeType:
         class_type: The name by which prompts ask for it.
         run: The work. Called as ``await run(node_run, **inputs)`` with the inputs by wire name.
         required, optional, hidden: Input declarations exactly as in `/object_info`:
-            ``{"width": ["INT", {"default": 512, "min": 1}]}``.
+            ``{"width": ["INT", {"default": 512, "min": 1}]}``; `InputFiles` for lists of files.
         outputs: Type of each output slot.
         output_names: Name of each output slot; the types when empty.
         output_is_list: Which output slots hold lists, over which the nodes below are mapped.
         output_node: Whether a prompt may end here.
-        validate: ``VALIDATE_INPUTS``: gets those of `validated` that are literals (None for links)
-            and the file store; True, or the reason for refusal.
+        display_name: The title people see; the class type when empty.
+        v3: Whether `/object_info` shows it as it shows nodes of the newer declaration API.
+        flags: Further keys of `/object_info`, such as ``deprecated``, as they are shown.
+        validate: ``VALIDATE_INPUTS``, called as ``validate(files, **inputs)`` with the file store
+            and those inputs of `validated` that the prompt has (None for links);
+            True, or the reason for refusal.
         validated: Names of the inputs that `validate` takes; the built-in checks skip these.
-        fingerprint: ``IS_CHANGED``: a value that differs when the node must run again although
+        fingerprint: ``IS_CHANGED``, called as ``fingerprint(files, **inputs)`` with all inputs of
+            the node (None for links): a value that differs when the node must run again although
             its inputs are the same.
+        revisions: What later servers declare otherwise: by the first version, the changed fields
+            of this class. See `at`.
     """
 
     class_type: str
@@ -85,10 +125,23 @@ class NodeType:
     output_names: tuple[str, ...] = ()
     output_is_list: tuple[bool, ...] = ()
     output_node: bool = False
-    display_name: str = ""
+    display_name: str | None = ""
     description: str = ""
     category: str = ""
     python_module: str = "nodes"
+    v3: bool = False
+    flags: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
     validated: tuple[str, ...] = ()
     validate: Callable[..., bool | str] | None = None
     fingerprint: Callable[..., object] | None = None
+    revisions: Mapping[tuple[int, ...], Mapping[str, Any]] = attrs.field(
+        factory=dict["tuple[int, ...]", "Mapping[str, Any]"]
+    )
+
+    def at(self, version: tuple[int, ...]) -> NodeType:
+        """This class as a server of `version` declares it."""
+        changes: dict[str, Any] = {}
+        for since in sorted(self.revisions):
+            if since <= version:
+                changes |= self.revisions[since]
+        return attrs.evolve(self, **changes, revisions={}) if self.revisions else self

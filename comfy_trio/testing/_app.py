@@ -1,0 +1,224 @@
+"""The server as one ASGI application: the routes, and the misbehaviour around them."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import trio
+from starlette.routing import Match, Route, Router
+
+from ._faults import CannedReply, Outcome
+from ._http import TEXT_TYPE, TROUBLE, PayloadTooLarge, empty_reply, text_reply
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from ._faults import Fault, Faults
+    from ._versions import Capabilities
+
+_log: Final = logging.getLogger("comfy_trio.testing")
+
+WEBSOCKET_ROUTE: Final = "GET /ws"
+UNKNOWN_ROUTE: Final = "unknown"
+"""What requests that no route fits are counted as."""
+
+
+def route_name(route: Route) -> str:
+    """The name of a route for faults and statistics: its method and path, without ``/api``."""
+    methods = (route.methods or set()) - {"HEAD"}
+    return f"{min(methods)} {route.path.replace(':path}', '}')}"
+
+
+def with_api(routes: Sequence[Route]) -> list[Route]:
+    """The routes, and each of them below ``/api``."""
+    return [
+        Route(prefix + route.path, route.endpoint, methods=list(route.methods or ()))
+        for prefix in ("", "/api")
+        for route in routes
+    ]
+
+
+class Application:
+    """The outermost ASGI application, the same for both fronts.
+
+    Args:
+        routes: All HTTP routes, ``/api`` included.
+        websocket: What serves ``/ws``.
+        faults: The misbehaviour.
+        version: What the server can do.
+        base_path: Under which everything lives, such as ``/comfy``; empty for none.
+    """
+
+    def __init__(
+        self,
+        routes: Sequence[Route],
+        websocket: ASGIApp,
+        faults: Faults,
+        version: Capabilities,
+        base_path: str,
+    ) -> None:
+        self._routes = routes
+        self._router = Router(routes=list(routes), redirect_slashes=False, default=_not_found)
+        self._websocket = websocket
+        self._faults = faults
+        self._version = version
+        self._base_path = base_path
+        self.requests: Counter[str] = Counter()
+        self.in_flight = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request or one WebSocket."""
+        if scope["type"] == "lifespan":
+            await _lifespan(receive, send)
+            return
+        self.in_flight += 1
+        try:
+            await self._serve(scope, receive, send)
+        except OSError:
+            _log.debug("A client went away during %s", scope["path"], exc_info=True)
+        finally:
+            self.in_flight -= 1
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def receive_if_reading() -> Message:
+            await self._faults._wait_reading()
+            return await receive()
+
+        if not scope["path"].startswith(self._base_path + "/"):
+            await _refuse(scope, receive, send, text_reply("404: Not Found", 404))
+            return
+        scope = {**scope, "path": scope["path"][len(self._base_path) :]}
+        name = self._name(scope)
+        self.requests[name] += 1
+        headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
+        required = self._faults.required_headers.items()
+        if any(headers.get(key.lower()) != value for key, value in required):
+            await _refuse(scope, receive, send, text_reply("401: Unauthorized", 401))
+            return
+        if self._is_foreign(headers):
+            await _refuse(scope, receive, send, empty_reply(403))
+            return
+        app = self._websocket if scope["type"] == "websocket" else self._handle
+        if name == UNKNOWN_ROUTE and scope["type"] == "websocket":
+            app = _not_found
+        fault = self._faults._take(name)
+        if scope["type"] == "http" and self._faults.delay:
+            await trio.sleep(self._faults.delay)
+        if fault is None:
+            await app(scope, receive_if_reading, send)
+        else:
+            await self._serve_badly(fault, app, scope, receive_if_reading, send)
+
+    async def _serve_badly(
+        self, fault: Fault, app: ASGIApp, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        if fault.delay:
+            await trio.sleep(fault.delay)
+        if fault.outcome is None:
+            await app(scope, receive, send)
+            return
+        if fault.after and scope["type"] == "http":
+            await app(scope, receive, _swallow)
+        if isinstance(fault.outcome, CannedReply):
+            reply = fault.outcome
+            await _refuse(
+                scope,
+                receive,
+                send,
+                _content(reply.body, reply.status, reply.content_type),
+            )
+        elif fault.outcome is Outcome.BREAK:
+            connection = self._faults._connections.get(scope["client"])
+            if connection is not None:
+                connection.lose(noticed=True)
+        else:
+            await _until_gone(receive)
+
+    async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Route a request; what goes wrong in its handler becomes a 500."""
+        started = False
+
+        async def noting_send(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._router(scope, receive, noting_send)
+        except PayloadTooLarge as exc:
+            if not started:
+                await text_reply(str(exc), 413)(scope, receive, send)
+        except OSError:
+            if started:
+                raise  # the client has gone
+            await text_reply(TROUBLE, 500)(scope, receive, send)
+        except Exception:
+            _log.debug("Error in %s", scope["path"], exc_info=True)
+            if not started:
+                await text_reply(TROUBLE, 500)(scope, receive, send)
+
+    def _name(self, scope: Scope) -> str:
+        if scope["type"] == "websocket":
+            return WEBSOCKET_ROUTE if scope["path"] in ("/ws", "/api/ws") else UNKNOWN_ROUTE
+        for route in self._routes:
+            if route.matches(scope)[0] is Match.FULL:
+                return route_name(route).replace(" /api/", " /", 1)
+        return UNKNOWN_ROUTE
+
+    def _is_foreign(self, headers: dict[str, str]) -> bool:
+        """Whether a browser sends this from a page of another site."""
+        if self._version.refuses_cross_site and headers.get("sec-fetch-site") == "cross-site":
+            return True
+        host, origin = headers.get("host"), headers.get("origin")
+        if not host or not origin:
+            return False
+        here, there = urlsplit(f"//{host}"), urlsplit(origin)
+        is_loopback = here.hostname in ("127.0.0.1", "localhost", "::1")
+        return is_loopback and (here.hostname != there.hostname or here.port != there.port)
+
+
+async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
+    await _refuse(scope, receive, send, text_reply("404: Not Found", 404))
+
+
+async def _swallow(message: Message) -> None:
+    await trio.lowlevel.checkpoint()
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] not in ("http.disconnect", "websocket.disconnect"):
+        pass
+
+
+def _content(body: bytes, status: int, content_type: str) -> ASGIApp:
+    reply = text_reply("", status)
+    reply.body = body
+    reply.headers["content-length"] = str(len(body))
+    reply.headers["content-type"] = content_type
+    return reply
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send, reply: ASGIApp) -> None:
+    """Send a reply, to an upgrade request too."""
+    if scope["type"] == "http":
+        await reply(scope, receive, send)
+        return
+    await receive()  # websocket.connect
+
+    async def send_to_upgrade(message: Message) -> None:
+        await send({**message, "type": "websocket." + message["type"]})
+
+    await reply({**scope, "type": "http"}, receive, send_to_upgrade)
+
+
+async def _lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message: dict[str, Any] = dict(await receive())
+        await send({"type": message["type"] + ".complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

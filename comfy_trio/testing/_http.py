@@ -1,0 +1,72 @@
+"""What all HTTP routes share: reading bodies, and replies in the real server's form."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.responses import Response
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from comfy_trio._util import JSON
+
+JSON_TYPE: Final = "application/json; charset=utf-8"
+TEXT_TYPE: Final = "text/plain; charset=utf-8"
+
+TROUBLE: Final = "500 Internal Server Error\n\nServer got itself in trouble"
+"""The body of every 500 reply."""
+
+
+class PayloadTooLarge(Exception):
+    """A body exceeds the upload limit; answered with 413."""
+
+    def __init__(self, limit: int, size: int) -> None:
+        super().__init__(f"Maximum request body size {limit} exceeded, actual body size {size}")
+
+
+def json_reply(data: JSON, status: int = 200) -> Response:
+    """A JSON reply, with the ``NaN`` tokens that the real server lets through."""
+    return Response(json.dumps(data).encode(), status, media_type=JSON_TYPE)
+
+
+def empty_reply(status: int = 200) -> Response:
+    """A reply without a body."""
+    return Response(b"", status)
+
+
+def text_reply(text: str, status: int) -> Response:
+    """A plain text reply."""
+    return Response(text.encode(), status, headers={"content-type": TEXT_TYPE})
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """The whole body.
+
+    Args:
+        request: Whose body.
+        limit: In bytes.
+
+    Raises:
+        PayloadTooLarge: It is longer than `limit`.
+    """
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and int(announced) > limit:
+        raise PayloadTooLarge(limit, int(announced))
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise PayloadTooLarge(limit, len(body))
+    return bytes(body)
+
+
+async def read_json(request: Request, limit: int) -> Any:
+    """The body as JSON.
+
+    Raises:
+        ValueError: It is none; the real server answers 500.
+        PayloadTooLarge: See `read_body`.
+    """
+    return json.loads(await read_body(request, limit))

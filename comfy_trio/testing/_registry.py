@@ -1,0 +1,127 @@
+"""The classes of nodes that the embedded server has, as it shows them and as it judges inputs."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from comfy_trio._validation import CustomValidation
+
+from ._diffusion_nodes import DEFAULT_SECONDS_PER_STEP, diffusion_nodes
+from ._file_nodes import FILE_NODES
+from ._image_nodes import IMAGE_NODES
+from ._node_type import InputFiles
+from ._probe_nodes import PROBE_NODES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from comfy_trio._util import JSONObject
+
+    from ._files import FileStore
+    from ._node_type import NodeType
+
+
+def core_nodes(seconds_per_step: float = DEFAULT_SECONDS_PER_STEP) -> tuple[NodeType, ...]:
+    """Every class the server has of itself, with another pace of the sampler."""
+    return (*FILE_NODES, *IMAGE_NODES, *diffusion_nodes(seconds_per_step), *PROBE_NODES)
+
+
+CORE_NODES: Final[tuple[NodeType, ...]] = core_nodes()
+"""Every class the server has of itself."""
+
+NEWEST: Final = (0, 27, 0)
+"""The newest version whose replies ours are known to equal."""
+
+
+def object_info(
+    nodes: Iterable[NodeType], files: FileStore, version: tuple[int, ...] = NEWEST
+) -> JSONObject:
+    """The reply to `GET /object_info` of a server of `version` that has these classes.
+
+    Args:
+        nodes: The classes.
+        files: Where the files are that loading nodes list.
+        version: Decides declarations as well as which keys an entry has.
+    """
+    return {node.class_type: _entry(node.at(version), files, version) for node in nodes}
+
+
+def custom_validations(
+    nodes: Iterable[NodeType], files: FileStore, version: tuple[int, ...] = NEWEST
+) -> dict[str, CustomValidation]:
+    """``VALIDATE_INPUTS`` of those classes that have it, for `validate_prompt`."""
+    return {
+        node.class_type: CustomValidation(
+            takes=frozenset(node.validated), check=partial(node.validate, files)
+        )
+        for node in (each.at(version) for each in nodes)
+        if node.validate is not None
+    }
+
+
+def _entry(node: NodeType, files: FileStore, version: tuple[int, ...]) -> JSONObject:
+    sections = _sections(node, files)
+    entry: JSONObject = {
+        "input": sections,
+        "input_order": {section: list(inputs) for section, inputs in sections.items()},
+        "output": list(node.outputs),
+        "output_is_list": list(node.output_is_list or (False,) * len(node.outputs)),
+        "output_name": list(node.output_names or node.outputs),
+        "name": node.class_type,
+        "display_name": node.class_type if node.display_name == "" else node.display_name,
+        "description": node.description,
+        "python_module": node.python_module,
+        "category": node.category,
+        "output_node": node.output_node,
+    }
+    if version >= (0, 12):
+        entry["is_input_list"] = False
+    if version >= (0, 19):
+        entry["has_intermediate_output"] = False
+    if node.v3:
+        entry |= _always_shown(node, version)
+    elif version >= (0, 11):
+        entry["search_aliases"] = []
+    entry.update(node.flags)
+    return entry
+
+
+def _always_shown(node: NodeType, version: tuple[int, ...]) -> JSONObject:
+    """The keys that nodes of the newer declaration API show even when they are not set."""
+    keys: tuple[tuple[tuple[int, ...], str, Any], ...] = (
+        ((), "output_tooltips", [None] * len(node.outputs)),
+        ((), "deprecated", False),
+        ((), "experimental", False),
+        ((), "api_node", False),
+        ((0, 4), "output_matchtypes", None),
+        ((0, 9, 2), "price_badge", None),
+        ((0, 11), "search_aliases", None),
+        ((0, 11, 1), "dev_only", False),
+        ((0, 15), "essentials_category", None),
+    )
+    return {key: value for since, key, value in keys if version >= since}
+
+
+def _sections(node: NodeType, files: FileStore) -> dict[str, dict[str, Any]]:
+    sections: dict[str, dict[str, Any]] = {"required": _shown(node.required, node, files)}
+    if node.optional:
+        sections["optional"] = _shown(node.optional, node, files)
+    if node.hidden:
+        sections["hidden"] = {
+            name: [kind] if node.v3 else kind for name, kind in node.hidden.items()
+        }
+    return sections
+
+
+def _shown(
+    inputs: Mapping[str, list[Any]], node: NodeType, files: FileStore
+) -> dict[str, list[Any]]:
+    shown: dict[str, list[Any]] = {}
+    for name, (kind, *options) in inputs.items():
+        if kind is InputFiles.IMAGES:
+            kind = files.images()
+        elif kind is InputFiles.ALL:
+            kind = sorted(files.names("input"))
+        shown[name] = [kind, *(options or ([{}] if node.v3 else []))]
+    return shown

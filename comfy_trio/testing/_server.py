@@ -1,0 +1,229 @@
+"""The embedded server: the engine, the application, and the fronts on it."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import asynccontextmanager, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, final
+
+import attrs
+import trio
+
+from comfy_trio._util import NoPublicConstructor
+
+from ._app import WEBSOCKET_ROUTE, Application, route_name, with_api
+from ._diffusion_nodes import DEFAULT_SECONDS_PER_STEP
+from ._engine import Engine
+from ._faults import Faults
+from ._files import FileStore
+from ._hub import Hub
+from ._info_routes import InfoRoutes
+from ._memory import MemoryTransport
+from ._nursery import open_service_nursery
+from ._prompt_routes import PromptRoutes
+from ._registry import core_nodes, custom_validations, object_info
+from ._tcp import TCPFront
+from ._versions import DEFAULT_VERSION, capabilities
+from ._websocket import WebSocketRoute
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable, Mapping
+    from os import PathLike
+
+    from ._node_type import NodeType
+
+MAX_UPLOAD_SIZE = 100 * 2**20
+"""The real server's limit on request bodies, in bytes, unless it is told otherwise."""
+
+MEMORY_HOST = "embedded.invalid"
+"""The host in the URL of a server in memory; the domain is reserved never to exist."""
+
+
+@attrs.frozen
+class ServerStatistics:
+    """What an embedded server holds at one moment."""
+
+    sockets: int
+    """WebSockets that are open."""
+    reachable: int
+    """How many of them still get events; see `Faults.drop_sockets`."""
+    connections: int
+    """Requests being served, and open WebSockets."""
+    pending: int
+    """Prompts that wait."""
+    running: int
+    """Prompts that are executed, 0 or 1."""
+    history: int
+    """Prompts that are over and not forgotten."""
+    cached: int
+    """Outputs of nodes that are kept."""
+    worker_alive: bool
+    """False once a prompt has killed the worker, as some do with the real server too."""
+    requests: Mapping[str, int]
+    """Requests so far by route, like ``{"POST /prompt": 2, "GET /history/{prompt_id}": 1}``;
+    ``/api`` and the base path do not count."""
+
+
+@final
+@attrs.define(eq=False, repr=False)
+class EmbeddedServer(metaclass=NoPublicConstructor):
+    """A server in this process; see `open_embedded_server`."""
+
+    url: str
+    """Where it lives in memory: a URL for `transport`, which no name server knows."""
+    transport: MemoryTransport
+    """The way to it through memory."""
+    faults: Faults
+    """Its misbehaviour."""
+    files: FileStore
+    """Its folders."""
+    version: str
+    """The version of ComfyUI that it plays."""
+    _engine: Engine
+    _app: Application
+    _base_path: str
+
+    def __repr__(self) -> str:
+        queue = self._engine.queue
+        return (
+            f"<EmbeddedServer {self.version} [{self._engine.hub.open_sockets} sockets, "
+            f"{len(queue.running)} running, {len(queue.pending)} pending, "
+            f"{len(queue.history)} in history]>"
+        )
+
+    def statistics(self) -> ServerStatistics:
+        """What it holds now, so that a test can assert that nothing was left behind."""
+        queue = self._engine.queue
+        return ServerStatistics(
+            sockets=self._engine.hub.open_sockets,
+            reachable=len(self._engine.hub),
+            connections=self._app.in_flight,
+            pending=len(queue.pending),
+            running=len(queue.running),
+            history=len(queue.history),
+            cached=self._engine.cached(),
+            worker_alive=self._engine.worker_alive,
+            requests=dict(self._app.requests),
+        )
+
+    def restart(self) -> None:
+        """Lose queue, history, cache and sockets, as a server does that is started anew.
+
+        Files stay, but for those in ``temp``.
+        """
+        self.faults.drop_sockets()
+        self._engine.restart()
+
+
+    @asynccontextmanager
+    async def listen(self, host: str = "127.0.0.1", port: int = 0) -> AsyncGenerator[str, None]:
+        """Listen on TCP too, and return the URL to it.
+
+        Leaving the block breaks all connections that were made to it.
+
+        Args:
+            host: The address to bind.
+            port: The port; 0 for any that is free.
+
+        Raises:
+            OSError: The port is taken, or is not ours to take.
+        """
+        async with open_service_nursery() as nursery:
+            yield await nursery.start(self.serve_tcp, host, port)
+
+    async def serve_tcp(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        *,
+        task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
+    ) -> NoReturn:
+        """Listen on TCP until cancelled; see `listen`.
+
+        ``await nursery.start(server.serve_tcp)`` returns the URL.
+        """
+        listeners = await trio.open_tcp_listeners(port, host=host)
+        front = TCPFront(self._app, self.faults)
+        bound = listeners[0].socket.getsockname()
+        name = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
+        try:
+            async with trio.open_nursery() as nursery:
+                await nursery.start(trio.serve_listeners, front.handle, listeners)
+                task_status.started(f"http://{name}:{bound[1]}{self._base_path}")
+                await trio.sleep_forever()
+        finally:
+            front.abort()
+
+
+@asynccontextmanager
+async def open_embedded_server(
+    *,
+    version: str = DEFAULT_VERSION,
+    nodes: Iterable[NodeType] = (),
+    base_directory: str | PathLike[str] | None = None,
+    seconds_per_step: float = DEFAULT_SECONDS_PER_STEP,
+    base_path: str = "",
+    max_upload_size: int = MAX_UPLOAD_SIZE,
+) -> AsyncGenerator[EmbeddedServer, None]:
+    """Run a ComfyUI in this process, reachable through memory.
+
+    It speaks the protocol of the real server and validates as that does, but holds no model: what
+    it generates is painted, not inferred. It uses no threads, sockets or real time, so that a test
+    may run under `trio.testing.MockClock`. Leaving the block ends whatever still runs in it.
+
+    Args:
+        version: The version of ComfyUI to play.
+        nodes: Node types of your own, besides the core ones; they replace those of equal name.
+        base_directory: Where ``input``, ``output`` and ``temp`` are. Default: a temporary
+            directory, which is deleted in the end.
+        seconds_per_step: How long a step of a sampler takes.
+        base_path: The path under which everything lives, as behind a proxy, like ``/comfy``.
+        max_upload_size: The largest request body, in bytes.
+
+    Raises:
+        ValueError: `version` is no version, or too old a one.
+    """
+    can = capabilities(version)
+    base_path = base_path.rstrip("/")
+    types = {node.class_type: node for node in (*core_nodes(seconds_per_step), *nodes)}
+    own_directory = tempfile.TemporaryDirectory(prefix="comfy-trio-")
+    with own_directory if base_directory is None else nullcontext(base_directory) as directory:
+        files = FileStore(Path(directory))
+        faults = Faults()
+        engine = Engine(
+            hub=Hub(faults),
+            nodes={name: node.at(can.version) for name, node in types.items()},
+            files=files,
+            version=can,
+        )
+        info = lambda: object_info(types.values(), files, can.version)
+        custom = custom_validations(types.values(), files, can.version)
+        routes = [
+            *PromptRoutes(engine, info, custom, max_upload_size).routes(),
+            *InfoRoutes(can, info, files, max_upload_size).routes(),
+        ]
+        faults._routes = {WEBSOCKET_ROUTE, *map(route_name, routes)}
+        app = Application(
+            with_api(routes),
+            WebSocketRoute(engine, faults, max_upload_size),
+            faults,
+            can,
+            base_path,
+        )
+        async with open_service_nursery() as nursery:
+            nursery.start_soon(engine.run)
+            transport = MemoryTransport(app, nursery, faults._connections)
+            try:
+                yield EmbeddedServer._create(
+                    url=f"http://{MEMORY_HOST}{base_path}",
+                    transport=transport,
+                    faults=faults,
+                    files=files,
+                    version=can.text,
+                    engine=engine,
+                    app=app,
+                    base_path=base_path,
+                )
+            finally:
+                transport._shut_down()
