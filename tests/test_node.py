@@ -14,22 +14,22 @@ if TYPE_CHECKING:
     import trio
 
 
-@pytest.mark.parametrize(
-    ("declared", "expected"),
-    [
-        ([["a", "b"], {"tooltip": "..."}], ("a", "b")),
-        ([["a", "b"]], ("a", "b")),
-        (["COMBO", {"options": ["a", "b"], "multiselect": False}], ("a", "b")),
-        ([[], {}], ()),
-        (["COMBO", {"options": []}], ()),
-        (["COMBO", {"remote": {"route": "/models"}}], ()),
-        (["COMBO"], ()),
-        ([["a", 1, None]], ("a",)),
-        (["STRING", {"multiline": True}], ()),
-        ("odd", ()),
-        (None, ()),
-    ],
-)
+DECLARED: list[tuple[Any, tuple[str, ...]]] = [
+    ([["a", "b"], {"tooltip": "..."}], ("a", "b")),
+    ([["a", "b"]], ("a", "b")),
+    (["COMBO", {"options": ["a", "b"], "multiselect": False}], ("a", "b")),
+    ([[], {}], ()),
+    (["COMBO", {"options": []}], ()),
+    (["COMBO", {"remote": {"route": "/models"}}], ()),
+    (["COMBO"], ()),
+    ([["a", 1, None]], ("a",)),
+    (["STRING", {"multiline": True}], ()),
+    ("odd", ()),
+    (None, ()),
+]
+
+
+@pytest.mark.parametrize(("declared", "expected"), DECLARED)
 @pytest.mark.parametrize("section", ["required", "optional"])
 def test_choices(section: str, declared: Any, expected: tuple[str, ...]) -> None:
     assert choices({"input": {section: {"ckpt_name": declared}}}, "ckpt_name") == expected
