@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 InputSpec: TypeAlias = "list[Any]"
 """One input as `/object_info` declares it: ``[type]`` or ``[type, options]``."""
@@ -32,7 +32,7 @@ class Declared:
     optional: dict[str, InputSpec]
     dynamic: bool = False
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[tuple[str, InputSpec, bool]]:
         """Every input once, as ``(name, spec, whether it is required)``."""
         for name, spec in self.required.items():
             yield name, spec, True

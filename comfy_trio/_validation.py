@@ -362,8 +362,8 @@ class _Walk:
         custom: CustomValidation | None,
     ) -> list[JSONObject]:
         """Convert and check one literal; the converted value goes into `inputs`."""
-        kind, options = _type_and_options(spec)
-        config = (kind, options)
+        config = _type_and_options(spec)
+        kind, options = config
         value: Any = inputs[name]
         if isinstance(value, dict) and "__value__" in value:
             value = inputs[name] = cast("JSONObject", value)["__value__"]
@@ -380,7 +380,7 @@ class _Walk:
         if "max" in options and value > options["max"]:
             return [too_big(name, config, value)]
         if isinstance(kind, list):
-            return self._check_choice(name, config, value, cast("list[Any]", kind))
+            return self._check_choice(name, config, value, config[0])
         if kind == "COMBO" and self.rules.check_combo_options:
             return self._check_choice(name, config, value, options.get("options", []))
         return []
@@ -392,7 +392,7 @@ class _Walk:
             shown = f"'{value}'"
             wrong = value not in choices
         else:
-            several = config[1].get("multiselect", False) and isinstance(value, list)
+            several = config[1].get("multiselect", False) and _is_list(value)
             chosen: list[Any] = value if several else [value]
             strangers = [each for each in chosen if each not in choices]
             shown = ", ".join(repr(each) for each in strangers)
@@ -441,6 +441,10 @@ def _run_custom(
         judged["input_types"] = linked_types
     reason = custom.check(**judged)
     return [] if reason is True else [custom_failed(name, reason) for name in judged]
+
+
+def _is_list(value: object) -> bool:
+    return isinstance(value, list)
 
 
 def _is_link(value: Any) -> bool:

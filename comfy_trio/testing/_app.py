@@ -31,7 +31,8 @@ UNKNOWN_ROUTE: Final = "unknown"
 def route_name(route: Route) -> str:
     """The name of a route for faults and statistics: its method and path, without ``/api``."""
     methods = (route.methods or set()) - {"HEAD"}
-    return f"{min(methods)} {route.path.replace(':path}', '}')}"
+    path = route.path.removeprefix("/api").replace(":path}", "}")
+    return f"{min(methods)} {path}"
 
 
 def with_api(routes: Sequence[Route]) -> list[Route]:
@@ -95,7 +96,9 @@ class Application:
         scope = {**scope, "path": scope["path"][len(self._base_path) :]}
         name = self._name(scope)
         self.requests[name] += 1
-        headers = {key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]}
+        headers = {
+            key.decode("latin-1"): value.decode("latin-1") for key, value in scope["headers"]
+        }
         required = self._faults.required_headers.items()
         if any(headers.get(key.lower()) != value for key, value in required):
             await _refuse(scope, receive, send, text_reply("401: Unauthorized", 401))
@@ -167,7 +170,7 @@ class Application:
             return WEBSOCKET_ROUTE if scope["path"] in ("/ws", "/api/ws") else UNKNOWN_ROUTE
         for route in self._routes:
             if route.matches(scope)[0] is Match.FULL:
-                return route_name(route).replace(" /api/", " /", 1)
+                return route_name(route)
         return UNKNOWN_ROUTE
 
     def _is_foreign(self, headers: dict[str, str]) -> bool:

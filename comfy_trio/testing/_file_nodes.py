@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import time
 import zlib
 from typing import TYPE_CHECKING, Any, Final
@@ -40,7 +41,8 @@ async def _load_image(run: NodeRun, *, image: str) -> NodeResult:
     with Image.open(run.files.annotated(image)) as source:
         for each in ImageSequence.Iterator(source):
             upright = ImageOps.exif_transpose(each)
-            if frames and upright.size != frames[0].size:
+            # The further pictures of an MPO are other views, not frames.
+            if frames and (upright.size != frames[0].size or source.format == "MPO"):
                 continue
             frames.append(upright.convert("RGB"))
             masks.append(_alpha_mask(upright))
@@ -62,7 +64,9 @@ def _must_exist(files: FileStore, image: str | None) -> bool | str:
     return is_there or f"Invalid image file: {image}"
 
 
-def _file_digest(files: FileStore, *, image: str, **_others: object) -> str:
+def _file_digest(files: FileStore, *, image: str | None, **_others: object) -> object:
+    if image is None:  # a link: nothing is known of the file, so nothing is equal to it
+        return math.nan
     return hashlib.sha256(files.annotated(image).read_bytes()).hexdigest()
 
 
@@ -101,11 +105,8 @@ async def _preview_image(run: NodeRun, *, images: Images, **_hidden: object) -> 
     return _save_pngs(run, images, f"ComfyUI_temp_{letters}", "temp", 1)
 
 
-def _animated_result(images: Images, file: StoredFile, animated: bool | None) -> NodeResult:
-    ui: dict[str, Any] = {"images": [file.as_ui()]}
-    if animated is not None:
-        ui["animated"] = [animated]
-    return NodeResult((images,), ui)
+def _animated_result(images: Images, file: StoredFile, *, animated: bool) -> NodeResult:
+    return NodeResult((images,), {"images": [file.as_ui()], "animated": [animated]})
 
 
 async def _save_webp(
@@ -136,7 +137,7 @@ async def _save_webp(
         quality=quality,
         method=_WEBP_METHODS[method],
     )
-    return _animated_result(images, file, bool(others))
+    return _animated_result(images, file, animated=bool(others))
 
 
 async def _save_apng(

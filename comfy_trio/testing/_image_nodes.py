@@ -139,6 +139,12 @@ async def _pad(
     return NodeResult((Images(tuple(frames)), Masks((mask,))))
 
 
+def _ramp(feathering: int, start: int) -> Image.Image:
+    """One row that fades out quadratically, from a distance of `start` pixels."""
+    levels = (((feathering - start - x) / feathering) ** 2 for x in range(feathering))
+    return Image.frombytes("L", (feathering, 1), bytes(round(255 * level) for level in levels))
+
+
 def _feathered(
     size: tuple[int, int], padding: tuple[int, int, int, int], feathering: int
 ) -> Image.Image:
@@ -146,16 +152,16 @@ def _feathered(
     mask = Image.new("L", size, 0)
     if feathering <= 0 or feathering * 2 >= min(size):
         return mask
-    fade = bytes(round(255 * ((feathering - d) / feathering) ** 2) for d in range(feathering))
-    row = Image.frombytes("L", (feathering, 1), fade)
-    column = row.transpose(Image.Transpose.ROTATE_270)
+    near = _ramp(feathering, 0)
+    far = ImageOps.mirror(_ramp(feathering, 1))
     width, height = size
     left, top, right, bottom = padding
+    turned = Image.Transpose.ROTATE_270
     strips = (
-        (left, row, (feathering, height), (0, 0)),
-        (top, column, (width, feathering), (0, 0)),
-        (right, ImageOps.mirror(row), (feathering, height), (width - feathering, 0)),
-        (bottom, ImageOps.flip(column), (width, feathering), (0, height - feathering)),
+        (left, near, (feathering, height), (0, 0)),
+        (top, near.transpose(turned), (width, feathering), (0, 0)),
+        (right, far, (feathering, height), (width - feathering, 0)),
+        (bottom, far.transpose(turned), (width, feathering), (0, height - feathering)),
     )
     for padded, strip, extent, place in strips:
         if padded:

@@ -70,7 +70,9 @@ class MemoryTransport:
         for connection in list(self._connections.values()):
             connection.lose(noticed=True)
 
-    def _scope(self, kind: str, url: httpx.URL, headers: list[tuple[bytes, bytes]]) -> dict[str, Any]:
+    def _scope(
+        self, kind: str, url: httpx.URL, headers: list[tuple[bytes, bytes]]
+    ) -> dict[str, Any]:
         self._count += 1
         return {
             "type": kind,

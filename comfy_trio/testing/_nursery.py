@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from comfy_trio._util import raise_saving_context
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
@@ -32,4 +34,4 @@ async def open_service_nursery() -> AsyncGenerator[trio.Nursery, None]:
         if crashes is not None or body_error is None:
             raise
     if body_error is not None:
-        raise body_error
+        raise_saving_context(body_error)

@@ -45,11 +45,13 @@ async def _odd_names(_run: NodeRun, **inputs: object) -> NodeResult:
 async def _big_preview(
     run: NodeRun, *, image: Images, side: int, count: int, salt: int = 0
 ) -> NodeResult:
-    # Noise does not compress: the frame is about as large as its pixels, whatever the format.
+    # Previews proper are kept small by the server; only whole pictures make large frames, and
+    # noise does not compress.
     grain = random.Random(salt).randbytes(side * side * 3)
-    preview = Image.frombytes("RGB", (side, side), grain)
+    noise = Image.frombytes("RGB", (side, side), grain)
     for index in range(1, count + 1):
-        await run.progress(index, count, preview)
+        await run.progress(index, count)
+        await run.send_image(noise)
     return NodeResult((image,))
 
 
@@ -127,13 +129,13 @@ PROBE_NODES: Final = (
         run=_big_preview,
         required={
             "image": ["IMAGE"],
-            "side": ["INT", {"default": 2048, "min": 1, "max": 8192}],
+            "side": ["INT", {"default": 1024, "min": 1, "max": 8192}],
             "count": ["INT", {"default": 1, "min": 1, "max": 1000}],
             "salt": _SALT,
         },
         outputs=("IMAGE",),
         category="probe",
-        description="Sends previews of noise: large frames.",
+        description="Sends pictures of noise, in frames of three bytes to each pixel.",
         python_module=_MODULE,
     ),
     NodeType(

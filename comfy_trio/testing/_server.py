@@ -16,9 +16,11 @@ from ._app import WEBSOCKET_ROUTE, Application, route_name, with_api
 from ._diffusion_nodes import DEFAULT_SECONDS_PER_STEP
 from ._engine import Engine
 from ._faults import Faults
+from ._file_routes import FileRoutes
 from ._files import FileStore
 from ._hub import Hub
 from ._info_routes import InfoRoutes
+from ._job_routes import JobRoutes
 from ._memory import MemoryTransport
 from ._nursery import open_service_nursery
 from ._prompt_routes import PromptRoutes
@@ -115,7 +117,6 @@ class EmbeddedServer(metaclass=NoPublicConstructor):
         self.faults.drop_sockets()
         self._engine.restart()
 
-
     @asynccontextmanager
     async def listen(self, host: str = "127.0.0.1", port: int = 0) -> AsyncGenerator[str, None]:
         """Listen on TCP too, and return the URL to it.
@@ -202,10 +203,12 @@ async def open_embedded_server(
         routes = [
             *PromptRoutes(engine, info, custom, max_upload_size).routes(),
             *InfoRoutes(can, info, files, max_upload_size).routes(),
+            *FileRoutes(files, max_upload_size).routes(),
         ]
-        faults._routes = {WEBSOCKET_ROUTE, *map(route_name, routes)}
+        all_routes = [*JobRoutes(engine, max_upload_size).routes(), *with_api(routes)]
+        faults._routes = {WEBSOCKET_ROUTE, *map(route_name, all_routes)}
         app = Application(
-            with_api(routes),
+            all_routes,
             WebSocketRoute(engine, faults, max_upload_size),
             faults,
             can,

@@ -1,0 +1,288 @@
+"""Routes for uploading and fetching files."""
+
+from __future__ import annotations
+
+import email.utils
+import io
+import json
+import mimetypes
+import re
+from typing import TYPE_CHECKING, Final
+
+import attrs
+import trio
+from PIL import Image
+from starlette.datastructures import Headers, UploadFile
+from starlette.formparsers import MultiPartParser
+from starlette.responses import Response
+from starlette.routing import Route
+
+from ._files import StoredFile, UnsafePathError
+from ._http import empty_reply, json_reply, read_body
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+    from pathlib import Path
+
+    from starlette.datastructures import FormData
+    from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
+
+    from ._files import FileStore
+
+CHUNK: Final = 64 * 2**10
+"""How much of a file is read at a time, in bytes."""
+
+NOT_SHOWN: Final = frozenset(
+    {
+        "text/html",
+        "text/html-sandboxed",
+        "application/xhtml+xml",
+        "text/javascript",
+        "text/css",
+    }
+)
+"""Types that are sent as bytes, so that no browser runs them."""
+
+
+class _Refused(Exception):
+    """The request is answered with a status and an empty body."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class _InMemoryParser(MultiPartParser):
+    # What outgrows this is rolled out to disk, which starlette does in a thread.
+    spool_max_size = 2**40
+
+
+@attrs.define(eq=False)
+class FileRoutes:
+    """The handlers.
+
+    Args:
+        files: The server's folders.
+        limit: The largest body, in bytes.
+    """
+
+    files: FileStore
+    limit: int
+
+    def routes(self) -> list[Route]:
+        """The routes, without ``/api``."""
+        return [
+            Route("/upload/image", self.post_image, methods=["POST"]),
+            Route("/upload/mask", self.post_mask, methods=["POST"]),
+            Route("/view", self.get_view, methods=["GET"]),
+        ]
+
+    async def post_image(self, request: Request) -> Response:
+        """Store a file."""
+        form = await self._form(request)
+        return await self._upload(form, None)
+
+    async def post_mask(self, request: Request) -> Response:
+        """Store a file with the alpha channel of another."""
+        form = await self._form(request)
+        reference = json.loads(_field(form, "original_ref"))
+        name, kind = self.files.split_annotation(
+            reference["filename"], reference.get("type", "output")
+        )
+        return await self._upload(form, StoredFile(name, reference.get("subfolder", ""), kind))
+
+    async def get_view(self, request: Request) -> Response:
+        """A file, or a picture made from it."""
+        query = request.query_params
+        try:
+            path, name = self._viewed(request)
+        except _Refused as refused:
+            return empty_reply(refused.status)
+        disposition = {"content-disposition": f'filename="{name}"'}
+        channel = query.get("channel", "")
+        if "preview" in query:
+            content, kind = _preview(path, query["preview"], channel)
+            return Response(content, 200, disposition, kind)
+        if channel in ("rgb", "a"):
+            return Response(_channel(path, channel), 200, disposition, "image/png")
+        kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+        if kind in NOT_SHOWN:
+            kind = "application/octet-stream"
+        return FileReply(path, {**disposition, "content-type": kind}, request.headers)
+
+    async def _form(self, request: Request) -> FormData:
+        body = await read_body(request, self.limit)
+
+        async def stream() -> AsyncGenerator[bytes, None]:
+            yield body
+
+        return await _InMemoryParser(request.headers, stream(), max_part_size=self.limit).parse()
+
+    async def _upload(self, form: FormData, original: StoredFile | None) -> Response:
+        image = form.get("image")
+        if not isinstance(image, UploadFile) or not image.filename:
+            return empty_reply(400)
+        content = await image.read()
+        kind = _field(form, "type", "input")
+        subfolder = _field(form, "subfolder", "")
+        overwrite = _field(form, "overwrite", "") in ("true", "1")
+        try:
+            if original is None:
+                stored = self.files.upload(
+                    image.filename, content, kind=kind, subfolder=subfolder, overwrite=overwrite
+                )
+            else:
+                stored = self.files.upload_mask(
+                    image.filename,
+                    content,
+                    original,
+                    kind=kind,
+                    subfolder=subfolder,
+                    overwrite=overwrite,
+                )
+        except UnsafePathError:
+            return empty_reply(400)
+        return json_reply({**stored.as_upload()})
+
+    def _viewed(self, request: Request) -> tuple[Path, str]:
+        query = request.query_params
+        if "filename" not in query or query["filename"].startswith("blake3:"):
+            raise _Refused(404)
+        name, kind = self.files.split_annotation(query["filename"], query.get("type", "output"))
+        if not name or name.startswith("/") or ".." in name:
+            raise _Refused(400)
+        try:
+            self.files.folder(kind)
+        except ValueError:
+            raise _Refused(400) from None
+        name = name.rsplit("/", 1)[-1]
+        try:
+            path = self.files.path(StoredFile(name, query.get("subfolder", ""), kind))
+        except UnsafePathError:
+            raise _Refused(403) from None
+        if not path.is_file():
+            raise _Refused(404)
+        return path, name
+
+
+class FileReply(Response):
+    """A file, or the part of it that was asked for, streamed without threads.
+
+    Args:
+        path: The file.
+        headers: Headers of the reply.
+        asked: Headers of the request: ``Range``, ``If-Range``, ``If-None-Match``,
+            ``If-Modified-Since``.
+    """
+
+    def __init__(self, path: Path, headers: dict[str, str], asked: Headers) -> None:
+        super().__init__(headers=headers)
+        self._path = path
+        stat = path.stat()
+        etag = f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"'
+        modified = email.utils.formatdate(stat.st_mtime, usegmt=True)
+        self.headers["etag"] = etag
+        self.headers["last-modified"] = modified
+        self.headers["accept-ranges"] = "bytes"
+        self._start, self._stop = 0, stat.st_size
+        if _is_unchanged(asked, etag, modified):
+            self.status_code = 304
+            self._stop = 0
+            del self.headers["content-length"]
+            return
+        wanted = asked.get("range")
+        if wanted is not None and asked.get("if-range", etag) in (etag, modified):
+            self._cut(wanted, stat.st_size)
+        self.headers["content-length"] = str(self._stop - self._start)
+
+    def _cut(self, wanted: str, size: int) -> None:
+        part = _range(wanted, size)
+        if part is None:
+            self.status_code = 416
+            self.headers["content-range"] = f"bytes */{size}"
+            self._stop = 0
+            return
+        self.status_code = 206
+        self._start, self._stop = part
+        self.headers["content-range"] = f"bytes {self._start}-{self._stop - 1}/{size}"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it, with a checkpoint per chunk."""
+        await send(
+            {
+                "type": "http.response.start",
+                "status": self.status_code,
+                "headers": self.raw_headers,
+            }
+        )
+        left = 0 if scope["method"] == "HEAD" else self._stop - self._start
+        with self._path.open("rb") as file:
+            file.seek(self._start)
+            while left > 0:
+                chunk = file.read(min(CHUNK, left))
+                if not chunk:
+                    return  # the file has shrunk: the reply stays incomplete
+                left -= len(chunk)
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                await trio.lowlevel.checkpoint()
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _field(form: FormData, name: str, default: str | None = None) -> str:
+    value = form.get(name, default)
+    if not isinstance(value, str):
+        raise TypeError(f"the form's field {name!r} is missing or a file")
+    return value
+
+
+def _is_unchanged(asked: Headers, etag: str, modified: str) -> bool:
+    if "if-none-match" in asked:
+        known = [each.strip().removeprefix("W/") for each in asked["if-none-match"].split(",")]
+        return etag in known or "*" in known
+    since = email.utils.parsedate_tz(asked.get("if-modified-since", ""))
+    changed = email.utils.parsedate_tz(modified)
+    if since is None or changed is None:
+        return False
+    return email.utils.mktime_tz(changed) <= email.utils.mktime_tz(since)
+
+
+def _range(wanted: str, size: int) -> tuple[int, int] | None:
+    """The one range that is asked for, as start and stop; None if it cannot be had."""
+    match = re.fullmatch(r"bytes=(\d*)-(\d*)", wanted.strip())
+    if match is None or not any(match.groups()):
+        return None
+    first, last = match.groups()
+    if not first:
+        start, stop = max(size - int(last), 0), size
+    else:
+        start, stop = int(first), min(int(last) + 1, size) if last else size
+    return (start, stop) if start < stop else None
+
+
+def _preview(path: Path, wanted: str, channel: str) -> tuple[bytes, str]:
+    """A smaller encoding: ``webp`` or ``jpeg``, with a quality after a semicolon."""
+    kind, *_, quality = [*wanted.split(";"), wanted.split(";")[-1]]
+    if kind not in ("webp", "jpeg") or "a" in channel:
+        kind = "webp"
+    stream = io.BytesIO()
+    with Image.open(path) as image:
+        shown = image.convert("RGB") if kind == "jpeg" or channel == "rgb" else image
+        shown.save(stream, kind, quality=int(quality) if quality.isdigit() else 90)
+    return stream.getvalue(), f"image/{kind}"
+
+
+def _channel(path: Path, channel: str) -> bytes:
+    """The picture without its alpha channel, or nothing but that."""
+    stream = io.BytesIO()
+    with Image.open(path) as image:
+        if channel == "rgb":
+            result = image.convert("RGBA").convert("RGB")
+        else:
+            alpha = (
+                image.getchannel("A") if image.mode == "RGBA" else Image.new("L", image.size, 255)
+            )
+            result = Image.new("RGBA", image.size)
+            result.putalpha(alpha)
+    result.save(stream, "PNG")
+    return stream.getvalue()
