@@ -197,12 +197,12 @@ class InputError:
     extra_info: Mapping[str, Any] = attrs.field(factory=dict[str, Any])
 
     def __str__(self) -> str:
-        if not self.details or self.details == self.input_name:
-            text = self.message
-        else:
-            text = f"{self.message} ({self.details})"
-        named = self.input_name is not None and self.input_name not in self.details.split(":")
-        return f"input {self.input_name!r}: {text}" if named else text
+        if self.input_name is None:
+            return f"{self.message} ({self.details})" if self.details else self.message
+        # The server begins the details with the input's name, if it does not end there.
+        details = self.details.removeprefix(self.input_name).lstrip(" :,-")
+        particulars = f" ({details})" if details else ""
+        return f"input {self.input_name!r}: {self.message}{particulars}"
 
 
 @attrs.frozen

@@ -138,7 +138,7 @@ class Session:
         nursery.start_soon(self.supervisor.watch)
         self._nursery = nursery
 
-    async def _read(  # the connection calls started()
+    async def _read(  # noqa: ASYNC114, ASYNC128  # the connection calls started()
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
         try:
@@ -198,7 +198,7 @@ async def open_session(
                 assert service_nursery is not None
                 await session._connect(service_nursery)
                 yield session
-            except BaseException as error:  # raised again below
+            except BaseException as error:  # noqa: ASYNC103  # raised again below
                 block_error = error  # so that it never travels through our nursery
             finally:
                 with trio.move_on_after(options.close_timeout, shield=True):

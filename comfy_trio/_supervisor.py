@@ -176,10 +176,8 @@ class JobSupervisor:
             if tracker.ended.is_set():
                 return
             try:
-                if tracker.state.phase is Phase.RECORDED:
-                    found = await self._read_history(tracker)
-                else:
-                    found = await self._look_up(tracker)
+                recorded = tracker.state.phase is Phase.RECORDED
+                found = await (self._read_history if recorded else self._look_up)(tracker)
             except ComfyError as error:
                 logger.debug("looking for job %s: %s", tracker.prompt_id, error)
                 await trio.sleep(_pause(failures))

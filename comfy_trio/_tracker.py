@@ -39,7 +39,7 @@ def _kind_of(event: JobEvent) -> Hashable:
         case ImageReceived():
             return type(event), event.node_id, event.index
         case _:
-            return type(event)
+            return (type(event),)
 
 
 @final

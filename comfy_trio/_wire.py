@@ -341,7 +341,8 @@ def _decode_status(data: JSONObject) -> Status:
 
 def _decode_progress_state(data: JSONObject) -> ProgressState:
     nodes: dict[str, NodeProgress] = {}
-    for node_id, node in _object(data["nodes"]).items():
+    for node_id, value in _object(data["nodes"]).items():
+        node = _object(value)
         nodes[node_id] = NodeProgress(
             node_id,
             _number(node["value"]),
@@ -398,7 +399,9 @@ def _decode_logs(data: JSONObject) -> Logs:
         raise TypeError("the entries of a logs frame are a list")
     size = as_object(data.get("size"))
     return Logs(
-        tuple(LogEntry(str(entry.get("t", "")), _text(entry["m"])) for entry in entries),
+        tuple(
+            LogEntry(str(entry.get("t", "")), _text(entry["m"])) for entry in map(_object, entries)
+        ),
         columns=size.get("cols"),
         rows=size.get("rows"),
     )
