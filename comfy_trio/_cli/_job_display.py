@@ -6,20 +6,19 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol, final
 
 import attrs
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich import progress as bars
 from rich.table import Column
 
-from .. import Finished, NodeStarted, Pending, Preview, ProgressPercent, Started
+from .. import Finished, NodeStarted, Pending, Preview, Progress, ProgressPercent, Started
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from rich.progress import TaskID
-
     from .. import JobEvent
     from ._screen import Screen
 
-PERCENT_PER_LINE = 10
+SHARE_PER_LINE = 0.25
+"""How much of a node's own progress is worth another line, where there is no bar."""
 
 
 @attrs.define
@@ -28,6 +27,10 @@ class JobView:
 
     doing: str = ""
     """The running node's title, or what else the job is at."""
+    step: str = ""
+    """How far the running node is, like ``5/20``; empty if it does not tell."""
+    share: float = 0.0
+    """The same from 0 to 1."""
     percent: int = 0
     """How much of the whole job is done."""
     previews: int = 0
@@ -37,20 +40,41 @@ class JobView:
         """Take one event in."""
         match event:
             case Pending():
-                self.doing = "Wait in the queue"
+                self._start("Wait in the queue")
             case Started():
-                self.doing = "Start"
+                self._start("Start")
             case NodeStarted():
-                self.doing = event.title or f"Node {event.node_id}"
+                self._start(event.title or f"Node {event.node_id}")
+            case Progress() if event.max > 1:
+                self.step = f"{event.value:g}/{event.max:g}"
+                self.share = event.value / event.max
             case ProgressPercent():
                 self.percent = event.percent
             case Preview():
                 self.previews += 1
             case Finished():
-                self.doing = "Done"
+                self._start("Done")
                 self.percent = 100
             case _:
                 pass
+
+    def _start(self, doing: str) -> None:
+        self.doing = doing
+        self.step = ""
+        self.share = 0.0
+
+    def __str__(self) -> str:
+        return f"{self.doing} {self.step}".rstrip()
+
+    def previews_seen(self) -> str:
+        """Return the count of previews in words; empty as long as there is none."""
+        match self.previews:
+            case 0:
+                return ""
+            case 1:
+                return "1 preview"
+            case count:
+                return f"{count} previews"
 
 
 class JobDisplay(Protocol):
@@ -66,29 +90,29 @@ def open_job_display(screen: Screen) -> Generator[JobDisplay]:
     if not screen.out.is_interactive:
         yield _Lines(screen)
         return
-    with Progress(
-        SpinnerColumn(),
+    with bars.Progress(
+        bars.SpinnerColumn(),
         # Titles may hold anything, brackets too. They give way first where there is little room.
-        TextColumn(
+        bars.TextColumn(
             "{task.description}",
             markup=False,
             table_column=Column(ratio=3, no_wrap=True, overflow="ellipsis"),
         ),
-        BarColumn(bar_width=None, table_column=Column(ratio=4)),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TextColumn("{task.fields[previews]}"),
-        TimeElapsedColumn(),
+        bars.BarColumn(bar_width=None, table_column=Column(ratio=4)),
+        bars.TextColumn("{task.percentage:>3.0f} %"),
+        bars.TextColumn("{task.fields[previews]}"),
+        bars.TimeElapsedColumn(),
         console=screen.out,
         expand=True,
     ) as progress:
-        yield _Bar(progress, progress.add_task("", total=100, previews=_count(0)))
+        yield _Bar(progress, progress.add_task("", total=100, previews=""))
 
 
 @final
 @attrs.define
 class _Bar:
-    _progress: Progress
-    _task: TaskID
+    _progress: bars.Progress
+    _task: bars.TaskID
     _view: JobView = attrs.field(factory=JobView, init=False)
 
     def feed(self, event: JobEvent) -> None:
@@ -96,9 +120,9 @@ class _Bar:
         view.feed(event)
         self._progress.update(
             self._task,
-            description=view.doing,
+            description=str(view),
             completed=view.percent,
-            previews=_count(view.previews),
+            previews=view.previews_seen(),
         )
 
 
@@ -112,11 +136,7 @@ class _Lines:
     def feed(self, event: JobEvent) -> None:
         view = self._view
         view.feed(event)
-        far = view.percent - self._told.percent >= PERCENT_PER_LINE
-        if view.doing != self._told.doing or far:
-            self._screen.line(f"{view.percent:3} %  {view.doing} ({_count(view.previews)})")
+        if view.doing != self._told.doing or view.share - self._told.share >= SHARE_PER_LINE:
+            parts = filter(None, (str(view), view.previews_seen()))
+            self._screen.line(f"{view.percent:3} %  {', '.join(parts)}")
             self._told = attrs.evolve(view)
-
-
-def _count(previews: int) -> str:
-    return "1 preview" if previews == 1 else f"{previews} previews"

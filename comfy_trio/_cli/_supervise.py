@@ -40,7 +40,9 @@ async def supervise(
     code = 0
     interrupted_by: int | None = None
 
-    async def watch(*, task_status: trio.TaskStatus[None]) -> None:
+    async def watch(  # noqa: ASYNC114  # not started in a context manager
+        *, task_status: trio.TaskStatus[None]
+    ) -> None:
         nonlocal interrupted_by
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             task_status.started()
