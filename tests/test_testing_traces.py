@@ -17,14 +17,17 @@ import re
 import struct
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 import trio
 
-from comfy_trio._transport import WebSocket
+from comfy_trio._util import is_list, is_object
 from comfy_trio.testing import EmbeddedServer, open_embedded_server
+
+if TYPE_CHECKING:
+    from comfy_trio._transport import WebSocket
 
 TRACES = Path(__file__).parent / "fixtures" / "traces"
 
@@ -68,6 +71,7 @@ class Replay:
         self.trace = trace
         self.frames: list[Record] = []
         self.replies: list[Record] = []
+        self._more = trio.Event()
 
     async def run(self) -> None:
         sid = next(
@@ -100,6 +104,8 @@ class Replay:
                 self.frames.append({"ws": "text", "data": json.loads(message)})
             else:
                 self.frames.append({"ws": "binary", "content": message})
+            self._more.set()
+            self._more = trio.Event()
 
     async def _send(self, http: httpx.AsyncClient, socket: WebSocket | None) -> None:
         expected = 0
@@ -122,7 +128,7 @@ class Replay:
     async def _wait_for_frames(self, count: int) -> None:
         with trio.fail_after(600):
             while len(self.frames) < count:
-                await trio.sleep(0.001)
+                await self._more.wait()
 
 
 def _data(record: Record) -> Record:
@@ -148,31 +154,25 @@ def frame_key(record: Record) -> Any:
 
 def plain(value: Any, key: str = "") -> Any:
     """JSON without what may differ."""
-    if key in ("timestamp", "create_time", "traceback", "tooltip"):
+    if key in ("timestamp", "create_time", "traceback"):
         return None
-    if key == "current_inputs":
+    if key in ("current_inputs", "executed", "current_outputs", "cycle_nodes"):
         return sorted(value)
-    if key in ("executed", "current_outputs", "cycle_nodes"):
-        return sorted(value)
-    if key == "prompt" and isinstance(value, list):
+    if key == "prompt" and is_list(value):
         return [*map(plain, value[:4]), sorted(value[4])]
     if key == "errors":
         return sorted(map(plain, value), key=str)
-    if isinstance(value, dict):
-        return {
-            k: plain(v, k)
-            for k, v in value.items()  # pyright: ignore[reportUnknownVariableType]
-            if k != "tooltip"
-        }
-    if isinstance(value, list):
-        return [plain(each) for each in value]  # pyright: ignore[reportUnknownVariableType]
+    if is_object(value):
+        return {k: plain(v, k) for k, v in value.items() if k != "tooltip"}
+    if is_list(value):
+        return [plain(each) for each in value]
     if isinstance(value, str):
         return re.sub(r"ComfyUI_temp_[a-z]{5}_", "ComfyUI_temp_xxxxx_", value)
     return value
 
 
 def is_status(record: Record) -> bool:
-    return record["ws"] == "text" and record["data"]["type"] == "status"
+    return bool(record["ws"] == "text" and record["data"]["type"] == "status")
 
 
 @pytest.mark.parametrize("version", ["0.3.64", "0.27.0"])

@@ -11,7 +11,7 @@ import trio
 from starlette.routing import Match, Route, Router
 
 from ._faults import CannedReply, Outcome
-from ._http import TEXT_TYPE, TROUBLE, PayloadTooLarge, empty_reply, text_reply
+from ._http import TROUBLE, PayloadTooLarge, empty_reply, text_reply
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,6 @@ import logging
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
 import trio
 
 from ._cache import OutputCache
@@ -82,7 +81,7 @@ class Engine:
 
     def submit(
         self,
-        number: int | float,
+        number: float,
         prompt_id: str,
         prompt: JSONObject,
         extra_data: JSONObject,
@@ -150,7 +149,7 @@ class Engine:
 
     async def run(self) -> None:
         """Execute prompts until cancelled."""
-        while True:
+        while True:  # noqa: ASYNC913  # _work never returns of itself
             with trio.CancelScope() as self._incarnation:
                 await self._work()
 

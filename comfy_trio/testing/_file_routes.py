@@ -7,7 +7,7 @@ import io
 import json
 import mimetypes
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import attrs
 import trio
@@ -21,7 +21,7 @@ from ._files import StoredFile, UnsafePathError
 from ._http import empty_reply, json_reply, read_body
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, AsyncIterator
     from pathlib import Path
 
     from starlette.datastructures import FormData
@@ -56,6 +56,22 @@ class _Refused(Exception):
 class _InMemoryParser(MultiPartParser):
     # What outgrows this is rolled out to disk, which starlette does in a thread.
     spool_max_size = 2**40
+
+
+class _OneChunk:
+    """A body as an asynchronous iterable."""
+
+    def __init__(self, body: bytes) -> None:
+        self._left = [body]
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        await trio.lowlevel.checkpoint()
+        if not self._left:
+            raise StopAsyncIteration
+        return self._left.pop()
 
 
 @attrs.define(eq=False)
@@ -114,10 +130,8 @@ class FileRoutes:
     async def _form(self, request: Request) -> FormData:
         body = await read_body(request, self.limit)
 
-        async def stream() -> AsyncGenerator[bytes, None]:
-            yield body
-
-        return await _InMemoryParser(request.headers, stream(), max_part_size=self.limit).parse()
+        stream = cast("AsyncGenerator[bytes, None]", _OneChunk(body))
+        return await _InMemoryParser(request.headers, stream, max_part_size=self.limit).parse()
 
     async def _upload(self, form: FormData, original: StoredFile | None) -> Response:
         image = form.get("image")

@@ -112,5 +112,5 @@ class Hub:
         if sid is None:
             for outbox in self._outboxes.values():
                 outbox.put(frame)
-        elif (outbox := self._outboxes.get(sid)) is not None:
-            outbox.put(frame)
+        elif sid in self._outboxes:
+            self._outboxes[sid].put(frame)

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Final
 import attrs
 from starlette.routing import Route
 
+from comfy_trio._util import as_list, as_object
+
 from ._http import empty_reply, json_reply
 
 if TYPE_CHECKING:
@@ -176,7 +178,7 @@ class InfoRoutes:
             kind = options[0].get("options", [])
         root = self._folder(folder)
         found = {str(path.relative_to(root)) for path in root.rglob("*") if path.is_file()}
-        return sorted(found.union(kind if isinstance(kind, list) else ()))
+        return sorted(found.union(as_list(kind)))
 
 
 def _safetensors_metadata(path: Path) -> JSONObject | None:
@@ -188,6 +190,7 @@ def _safetensors_metadata(path: Path) -> JSONObject | None:
         if length > MAX_HEADER:
             return None
         try:
-            return json.loads(file.read(length)).get("__metadata__")
-        except (ValueError, AttributeError):
+            header = json.loads(file.read(length))
+        except ValueError:
             return None
+    return as_object(header).get("__metadata__")

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 from starlette.routing import Route
 
+from comfy_trio._util import as_object, is_list, is_object
+
 from ._http import json_reply, read_body
 from ._prompt_routes import is_canonical_uuid
 
@@ -112,8 +114,8 @@ class JobRoutes:
             posted = json.loads(await read_body(request, self.limit))
         except ValueError:
             return json_reply({"error": "Request body must be valid JSON"}, 400)
-        job_ids = posted.get("job_ids") if isinstance(posted, dict) else None
-        if not isinstance(job_ids, list):
+        job_ids = as_object(posted).get("job_ids")
+        if not is_list(job_ids):
             return json_reply({"error": "job_ids must be a list"}, 400)
         bad = [each for each in job_ids if not is_canonical_uuid(each)]
         if bad:
@@ -176,11 +178,13 @@ def _pruned(job: JSONObject) -> JSONObject:
 
 
 def _created(job: JSONObject) -> float:
-    return job.get("create_time", 0)
+    created: float = job.get("create_time", 0)
+    return created
 
 
 def _duration(job: JSONObject) -> float:
-    start, end = job.get("execution_start_time", 0), job.get("execution_end_time", 0)
+    start: float = job.get("execution_start_time", 0)
+    end: float = job.get("execution_end_time", 0)
     return end - start if start and end else 0
 
 
@@ -210,7 +214,7 @@ def _choice(query: QueryParams, name: str, choices: tuple[str, str]) -> str:
 
 def _as_file(item: Any) -> JSONObject | None:
     """An item of an output list as a file; the names of 3D models are files too."""
-    if isinstance(item, dict):
+    if is_object(item):
         return item
     if isinstance(item, str) and PurePosixPath(item.lower()).suffix in MODEL_SUFFIXES:
         return {"filename": item, "type": "output", "subfolder": "", "mediaType": "3d"}
@@ -221,7 +225,7 @@ def _normalized(outputs: JSONObject) -> JSONObject:
     return {
         node_id: {
             kind: [_as_file(item) or item for item in items if item is not None]
-            if isinstance(items, list) and kind != "animated"
+            if is_list(items) and kind != "animated"
             else items
             for kind, items in ui.items()
         }
@@ -233,7 +237,7 @@ def _items(outputs: JSONObject) -> Iterator[tuple[bool, JSONObject]]:
     """What counts as an output, and whether it can be shown."""
     for node_id, ui in outputs.items():
         for kind, items in ui.items():
-            if kind == "animated" or not isinstance(items, list):
+            if kind == "animated" or not is_list(items):
                 continue
             for item in items:
                 file = _as_file(item)

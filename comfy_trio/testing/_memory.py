@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, final
 from urllib.parse import unquote
 
-import attrs
 import httpx
 import trio
 
@@ -99,7 +98,8 @@ class MemoryTransport:
         raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         raw.append((b"host", target.netloc))
         socket = _MemoryWebSocket(self._scope("websocket", target, raw), max_message_size)
-        self._nursery.start_soon(socket.serve, self._app, self._connections)
+        # wait_opened waits for more than start() would.
+        self._nursery.start_soon(socket.serve, self._app, self._connections)  # noqa: ASYNC113
         try:
             await socket.wait_opened()
             yield socket
@@ -127,16 +127,12 @@ class _MemoryHTTP(httpx.AsyncBaseTransport):
                 request.stream, httpx.AsyncByteStream
             )
             await exchange.upload(request.stream)
-            await exchange.answered.wait()
-            if exchange.status is None:
-                raise httpx.RemoteProtocolError(
-                    "Server disconnected without sending a response.", request=request
-                )
+            status = await exchange.wait_answered()
         except BaseException:
             exchange.hang_up()
             raise
         return httpx.Response(
-            exchange.status,
+            status,
             headers=exchange.headers,
             stream=_ReplyStream(exchange),
             extensions={"http_version": b"HTTP/1.1"},
@@ -174,6 +170,13 @@ class _Exchange:
         finally:
             if isinstance(chunks, AsyncGenerator):
                 await chunks.aclose()
+
+    async def wait_answered(self) -> int:
+        """Wait for the reply to begin, and return its status."""
+        await self.answered.wait()
+        if self.status is None:
+            raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
+        return self.status
 
     async def download(self) -> bytes:
         """The next piece of the reply's body.
@@ -272,7 +275,7 @@ class _MemoryWebSocket:
     """Both ends of one WebSocket: `WebSocket` to the client, ASGI to the server."""
 
     def __init__(self, scope: dict[str, Any], max_message_size: int) -> None:
-        self._scope = {**scope, "subprotocols": []}
+        self._scope: dict[str, Any] = {**scope, "subprotocols": []}
         self._max_message_size = max_message_size
         self._up_in, self._up_out = trio.open_memory_channel["str | bytes | trio.Event"](BUFFER)
         self._down_in, self._down_out = trio.open_memory_channel["str | bytes"](BUFFER)

@@ -25,7 +25,7 @@ async def open_service_nursery() -> AsyncGenerator[trio.Nursery, None]:
         async with trio.open_nursery() as nursery:
             try:
                 yield nursery
-            except BaseException as exc:  # noqa: ASYNC103  (raised again below)
+            except BaseException as exc:  # noqa: ASYNC103  # raised again below
                 body_error = exc
             finally:
                 nursery.cancel_scope.cancel("the block that these tasks serve is over")

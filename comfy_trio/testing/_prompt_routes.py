@@ -76,7 +76,7 @@ class PromptRoutes:
         else:
             number = engine.next_number(front="front" in posted and bool(posted["front"]))
         if "prompt" not in posted:
-            missing = {
+            missing: JSONObject = {
                 "type": "no_prompt",
                 "message": "No prompt provided",
                 "details": "No prompt provided",
@@ -158,7 +158,7 @@ class PromptRoutes:
         prompt_id: Any = None
         if self.engine.version.targeted_interrupt:
             try:
-                posted = json.loads(body)
+                posted: Any = json.loads(body)
             except ValueError:
                 posted = {}
             prompt_id = posted.get("prompt_id")

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeGuard
 
+from comfy_trio._util import is_list
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
@@ -21,7 +23,7 @@ class NodeNotFound(Exception):
 
 def is_link(value: object) -> TypeGuard[list[Any]]:
     """Whether an input's value is ``[node id, slot]``."""
-    if not isinstance(value, list) or len(value) != 2:
+    if not is_list(value) or len(value) != 2:
         return False
     node_id, slot = value
     return isinstance(node_id, str) and isinstance(slot, (int, float))

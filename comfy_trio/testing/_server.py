@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import asynccontextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, final
 
@@ -198,7 +199,7 @@ async def open_embedded_server(
             files=files,
             version=can,
         )
-        info = lambda: object_info(types.values(), files, can.version)
+        info = partial(object_info, types.values(), files, can.version)
         custom = custom_validations(types.values(), files, can.version)
         routes = [
             *PromptRoutes(engine, info, custom, max_upload_size).routes(),
