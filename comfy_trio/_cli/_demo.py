@@ -128,7 +128,7 @@ async def _run_txt2img(
             return await job.wait()
     except trio.Cancelled:
         if job is not None:
-            screen.line(
+            screen.prose(
                 "The job was cancelled at the server."
                 if job.done
                 else "The job was not seen to stop at the server; it may still run there."
@@ -149,9 +149,11 @@ async def _unused_path(directory: trio.Path, stem: str) -> trio.Path:
 def _tell_next_steps(screen: Screen, *, embedded: bool) -> None:
     screen.line()
     if embedded:
-        screen.line("The same on a real ComfyUI server, with a model:")
+        screen.prose("The same on a real ComfyUI server, with a model:")
         screen.line("  python -m comfy_trio demo --url http://127.0.0.1:8188", style="cyan")
-    screen.line("The same in your own program:")
+    screen.prose("In a program of your own, with a workflow of your own:")
     screen.line("  async with open_comfy(url) as comfy:", style="cyan")
-    screen.line("      result = await comfy.run(Workflow.from_file(path))", style="cyan")
-    screen.line("Documentation: README.md and docs/ of comfy_trio, and help(comfy_trio.open_comfy)")
+    screen.line('      result = await comfy.run(Workflow.from_file("txt2img.json"))', style="cyan")
+    screen.prose(
+        "Documentation: README.md and docs/ of comfy_trio, and help(comfy_trio.open_comfy)."
+    )

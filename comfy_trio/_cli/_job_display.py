@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .. import JobEvent
     from ._screen import Screen
 
+SHORTEST_BAR, LONGEST_BAR = 10, 40
 SHARE_PER_LINE = 0.25
 """How much of a node's own progress is worth another line, where there is no bar."""
 
@@ -90,22 +91,32 @@ def open_job_display(screen: Screen) -> Generator[JobDisplay]:
     if not screen.out.is_interactive:
         yield _Lines(screen)
         return
-    with bars.Progress(
-        bars.SpinnerColumn(),
-        # Titles may hold anything, brackets too. They give way first where there is little room.
-        bars.TextColumn(
-            "{task.description}",
-            markup=False,
-            table_column=Column(ratio=3, no_wrap=True, overflow="ellipsis"),
-        ),
-        bars.BarColumn(bar_width=None, table_column=Column(ratio=4)),
-        bars.TextColumn("{task.percentage:>3.0f} %"),
-        bars.TextColumn("{task.fields[previews]}"),
-        bars.TimeElapsedColumn(),
-        console=screen.out,
-        expand=True,
-    ) as progress:
+    with bars.Progress(*_columns(screen.out.width), console=screen.out) as progress:
         yield _Bar(progress, progress.add_task("", total=100, previews=""))
+
+
+def _columns(width: int) -> list[bars.ProgressColumn]:
+    """Lay out the bar's line; where there is little room, the bar goes rather than the words."""
+    title, previews, others = 24, 12, 16
+    # A Ctrl-C appears on the screen as ^C, which must not break the line: rich would miscount.
+    room = width - title - previews - others - len("^C")
+    narrow = room < SHORTEST_BAR
+    if narrow:
+        title += min(room + others - len("100 %  "), 0)
+    columns: list[bars.ProgressColumn] = [
+        # Titles may hold anything, brackets too.
+        bars.TextColumn("{task.description}", markup=False, table_column=_fixed(max(title, 8))),
+        bars.BarColumn(bar_width=min(room, LONGEST_BAR)),
+        bars.TextColumn("{task.percentage:>3.0f} %"),
+        bars.TextColumn("{task.fields[previews]}", table_column=_fixed(previews)),
+        bars.TimeElapsedColumn(),
+    ]
+    return [columns[0], *columns[2:4]] if narrow else columns
+
+
+def _fixed(width: int) -> Column:
+    """A column that stays where it is, whatever is in it."""
+    return Column(width=width, no_wrap=True, overflow="ellipsis")
 
 
 @final

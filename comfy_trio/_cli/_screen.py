@@ -22,8 +22,6 @@ def _stderr() -> Console:
 class Screen:
     """Where a command writes to. Text is taken as it is: brackets are no markup.
 
-    Lines are as long as they are: a path or an address that is broken up is of no use.
-
     Args:
         out: For what was asked for.
         err: For errors.
@@ -33,8 +31,12 @@ class Screen:
     err: Console = attrs.field(factory=_stderr)
 
     def line(self, text: str = "", *, style: str = "") -> None:
-        """Write a line."""
+        """Write a line as long as it is: a path that is broken in two is of no use."""
         self.out.print(Text(text, style), soft_wrap=True)
+
+    def prose(self, text: str) -> None:
+        """Write a paragraph, broken between words where a person reads it."""
+        self.out.print(Text(text), soft_wrap=not self.out.is_terminal)
 
     def fact(self, name: str, value: object) -> None:
         """Write a line that states one thing."""

@@ -79,7 +79,7 @@ async def run_serve(options: ServeOptions, screen: Screen) -> None:
         try:
             async with server.listen(options.host, options.port) as url:
                 screen.fact("Listening", url)
-                screen.line(
+                screen.prose(
                     f"It speaks as ComfyUI {server.version} does, but holds no model: its pictures"
                     " are painted, not generated."
                 )

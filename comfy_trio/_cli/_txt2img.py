@@ -24,22 +24,22 @@ def txt2img(*, checkpoint: str, prompt: str, seed: int, steps: int) -> Workflow:
             "4": {
                 "class_type": "CheckpointLoaderSimple",
                 "inputs": {"ckpt_name": checkpoint},
-                "_meta": {"title": "Load the checkpoint"},
+                "_meta": {"title": "Load checkpoint"},
             },
             "5": {
                 "class_type": "EmptyLatentImage",
                 "inputs": {"width": 512, "height": 512, "batch_size": 1},
-                "_meta": {"title": "Set the size"},
+                "_meta": {"title": "Empty latent image"},
             },
             "6": {
                 "class_type": "CLIPTextEncode",
                 "inputs": {"text": prompt, "clip": ["4", 1]},
-                "_meta": {"title": "Read the prompt"},
+                "_meta": {"title": "Encode prompt"},
             },
             "7": {
                 "class_type": "CLIPTextEncode",
                 "inputs": {"text": "text, watermark, blurry", "clip": ["4", 1]},
-                "_meta": {"title": "Read what to avoid"},
+                "_meta": {"title": "Encode negative prompt"},
             },
             SAMPLER: {
                 "class_type": "KSampler",
@@ -65,7 +65,7 @@ def txt2img(*, checkpoint: str, prompt: str, seed: int, steps: int) -> Workflow:
             "9": {
                 "class_type": "SaveImage",
                 "inputs": {"images": ["8", 0], "filename_prefix": "comfy_trio_demo"},
-                "_meta": {"title": "Save the picture"},
+                "_meta": {"title": "Save image"},
             },
         }
     ).output(OUTPUT, "9")
