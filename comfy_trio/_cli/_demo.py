@@ -67,7 +67,8 @@ async def run_demo(options: DemoOptions, screen: Screen) -> None:
     """Run the command `demo`.
 
     Raises:
-        CommandError: the server has no checkpoint, or not the one that was asked for.
+        CommandError: the server has no checkpoint, or not the one that was asked for; or there
+            can be no such directory.
         ComfyError: the server cannot be reached, or the job failed.
         OSError: the picture cannot be saved.
     """
@@ -77,8 +78,7 @@ async def run_demo(options: DemoOptions, screen: Screen) -> None:
         checkpoint = await _choose_checkpoint(comfy, options.checkpoint)
         screen.fact("Checkpoint", checkpoint)
         screen.fact("Prompt", options.prompt)
-        directory = trio.Path(options.out)
-        await directory.mkdir(parents=True, exist_ok=True)  # fails before the work, not after it
+        directory = await _make_directory(options.out)  # fails before the work, not after it
         result = await _run_txt2img(comfy, checkpoint, options, screen)
         seed = result.auto_seeds.get(SAMPLER, options.seed)
         path = await comfy.file.download(
@@ -134,6 +134,17 @@ async def _run_txt2img(
                 else "The job was not seen to stop at the server; it may still run there."
             )
         raise
+
+
+async def _make_directory(name: str) -> trio.Path:
+    directory = trio.Path(name)
+    try:
+        await directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CommandError(
+            f"cannot make the directory {name!r} ({error.strerror}): choose another with --out"
+        ) from error
+    return directory
 
 
 async def _unused_path(directory: trio.Path, stem: str) -> trio.Path:

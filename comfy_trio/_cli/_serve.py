@@ -2,6 +2,7 @@
 
 # No postponed annotations in modules of commands: cyclopts reads them.
 
+import errno
 from functools import partial
 from typing import Annotated, Any, final
 
@@ -86,7 +87,8 @@ async def run_serve(options: ServeOptions, screen: Screen) -> None:
                 screen.line("Ctrl-C stops it.")
                 await trio.sleep_forever()
         except OSError as error:
+            taken = error.errno == errno.EADDRINUSE
             raise CommandError(
-                f"cannot listen at {options.host}, port {options.port}: {error.strerror or error}."
-                " Another --port may be free; 0 means any"
+                f"cannot listen at {options.host}, port {options.port}: {error.strerror or error}"
+                + (". Choose another --port; 0 is any that is free" if taken else "")
             ) from error
