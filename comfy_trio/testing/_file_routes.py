@@ -7,12 +7,13 @@ import io
 import json
 import mimetypes
 import re
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, cast
 
 import attrs
 import trio
 from PIL import Image
-from starlette.datastructures import Headers, UploadFile
+from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartParser
 from starlette.responses import Response
 from starlette.routing import Route
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
     from pathlib import Path
 
-    from starlette.datastructures import FormData
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
@@ -96,17 +96,17 @@ class FileRoutes:
 
     async def post_image(self, request: Request) -> Response:
         """Store a file."""
-        form = await self._form(request)
-        return await self._upload(form, None)
+        async with self._form(request) as form:
+            return await self._upload(form, None)
 
     async def post_mask(self, request: Request) -> Response:
         """Store a file with the alpha channel of another."""
-        form = await self._form(request)
-        reference = json.loads(_field(form, "original_ref"))
-        name, kind = self.files.split_annotation(
-            reference["filename"], reference.get("type", "output")
-        )
-        return await self._upload(form, StoredFile(name, reference.get("subfolder", ""), kind))
+        async with self._form(request) as form:
+            reference = json.loads(_field(form, "original_ref"))
+            name, kind = self.files.split_annotation(
+                reference["filename"], reference.get("type", "output")
+            )
+            return await self._upload(form, StoredFile(name, reference.get("subfolder", ""), kind))
 
     async def get_view(self, request: Request) -> Response:
         """A file, or a picture made from it."""
@@ -127,11 +127,18 @@ class FileRoutes:
             kind = "application/octet-stream"
         return FileReply(path, {**disposition, "content-type": kind}, request.headers)
 
-    async def _form(self, request: Request) -> FormData:
+    @asynccontextmanager
+    async def _form(self, request: Request) -> AsyncGenerator[FormData, None]:
         body = await read_body(request, self.limit)
 
         stream = cast("AsyncGenerator[bytes, None]", _OneChunk(body))
-        return await _InMemoryParser(request.headers, stream, max_part_size=self.limit).parse()
+        parser = _InMemoryParser(request.headers, stream, max_part_size=self.limit)
+        is_form = request.headers.get("content-type", "").startswith("multipart/form-data")
+        form = await parser.parse() if is_form else FormData()
+        try:
+            yield form
+        finally:
+            await form.close()
 
     async def _upload(self, form: FormData, original: StoredFile | None) -> Response:
         image = form.get("image")

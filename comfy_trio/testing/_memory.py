@@ -336,7 +336,7 @@ class _MemoryWebSocket:
 
     def hang_up(self, code: int = 1000) -> None:
         """Close the client's side; what comes after is thrown away."""
-        if not self._lost:
+        if not self._lost and not self._gone.is_set():
             self._client_code = code
             self._end()
         self._down_out.close()
