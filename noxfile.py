@@ -1,5 +1,7 @@
 """The project's chores. `nox` alone runs what a change must pass; `nox -l` lists the rest."""
 
+from pathlib import Path
+
 import nox
 
 nox.needs_version = ">=2025.2.9"
@@ -21,10 +23,13 @@ def lint(session: nox.Session) -> None:
     session.install(*groups("lint"))
     session.run("ruff", "check", ".", *session.posargs)
     session.run("ruff", "format", "--check", ".")
-    sources = session.run("git", "ls-files", "*.py", external=True, silent=True) or ""
+    folders = ("comfy_trio", "codegen", "tests")
+    sources = [str(path) for folder in folders for path in Path(folder).rglob("*.py")]
     # ASYNC127: httpx is the chosen HTTP layer (see comfy_trio/_http.py, and the test that holds
     # its one hazard out). ASYNC910 to 912: a private helper need not be a checkpoint.
-    session.run("flake8-async", "--disable=ASYNC127,ASYNC910,ASYNC911,ASYNC912", *sources.split())
+    # ASYNC124: the embedded server's nodes are async by their interface.
+    disabled = "ASYNC124,ASYNC127,ASYNC910,ASYNC911,ASYNC912"
+    session.run("flake8-async", f"--disable={disabled}", *sources)
 
 
 @nox.session

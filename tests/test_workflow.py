@@ -1,0 +1,245 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from comfy_trio import Workflow, WorkflowError
+from comfy_trio._prompt import find_cycle
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def prompt() -> dict[str, Any]:
+    return {
+        "3": {
+            "class_type": "KSampler",
+            "inputs": {"seed": -1, "steps": 20, "model": ["4", 0]},
+            "_meta": {"title": "Sampler"},
+        },
+        "4": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "a.safetensors"}},
+        "12:3": {"class_type": "SaveImage", "inputs": {"images": ["3", 0]}},
+        "9": {"class_type": "SaveImage", "inputs": {"images": ["3", 0]}},
+    }
+
+
+def test_a_workflow_owns_what_it_is_made_from() -> None:
+    source = prompt()
+    workflow = Workflow(source)
+    value = {"deep": [1]}
+    workflow.set("3.inputs.extra", value)
+    value["deep"].append(2)
+    workflow.to_dict()["3"]["inputs"]["steps"] = 99
+    assert source == prompt()
+    assert workflow.to_dict()["3"]["inputs"] == {
+        **prompt()["3"]["inputs"],
+        "extra": {"deep": [1]},
+    }
+
+
+def test_where_a_workflow_comes_from(tmp_path: Path) -> None:
+    file = tmp_path / "txt2img.json"
+    file.write_text(json.dumps(prompt()), encoding="utf-8")
+    for workflow in (
+        Workflow.from_json(prompt()),
+        Workflow.from_json(json.dumps(prompt())),
+        Workflow.from_file(file),
+        Workflow.from_file(str(file)),
+    ):
+        assert workflow.to_dict() == prompt()
+
+
+def test_setting_values() -> None:
+    workflow = Workflow(prompt())
+    assert workflow.set("3.inputs.steps", 5) is workflow
+    workflow.set("3.inputs.resize_type.width", 64).set("3._meta.title", "S").set(
+        "4._meta.title", "C"
+    )
+    workflow.set("12:3.inputs.filename_prefix", "x").set("9.class_type", "PreviewImage")
+    workflow.input("3", "cfg", 4.0)
+    workflow.batch_inputs("3", {"denoise": 0.5}).batch_inputs(
+        {"4": {"ckpt_name": "b"}, "3": {"a": 1}}
+    )
+    result = workflow.to_dict()
+    assert result["3"]["inputs"] == {
+        "seed": -1,
+        "steps": 5,
+        "model": ["4", 0],
+        "resize_type.width": 64,
+        "cfg": 4.0,
+        "denoise": 0.5,
+        "a": 1,
+    }
+    assert result["3"]["_meta"] == {"title": "S"}
+    assert result["4"] == {
+        "class_type": "CheckpointLoaderSimple",
+        "inputs": {"ckpt_name": "b"},
+        "_meta": {"title": "C"},
+    }
+    assert result["12:3"]["inputs"]["filename_prefix"] == "x"
+    assert result["9"]["class_type"] == "PreviewImage"
+
+
+def test_a_batch_with_an_unknown_node_sets_nothing() -> None:
+    workflow = Workflow(prompt())
+    with pytest.raises(WorkflowError, match="there is no node '77'"):
+        workflow.batch_inputs({"3": {"steps": 1}, "77": {"x": 1}})
+    assert workflow.to_dict() == prompt()
+
+
+@pytest.mark.parametrize(
+    "path", ["3", "3.inputs", "3.inputs.", "3.steps", "3.class_type.x", "3._meta"]
+)
+def test_paths_that_lead_nowhere(path: str) -> None:
+    with pytest.raises(WorkflowError, match=r'write "3\.inputs\.<input>"'):
+        Workflow(prompt()).set(path, "x")
+
+
+def test_an_unknown_node_is_told_with_the_candidates() -> None:
+    with pytest.raises(WorkflowError) as caught:
+        Workflow(prompt()).set("33.inputs.steps", 1)
+    assert caught.value.node_id == "33"
+    assert "Did you mean 3?" in str(caught.value)
+    assert "3 (KSampler), 4 (CheckpointLoaderSimple)" in str(caught.value)
+
+
+OUTPUTS: list[tuple[tuple[str, ...], dict[str, str]]] = [
+    (("images:9",), {"images": "9"}),
+    (("images", "9"), {"images": "9"}),
+    (("9",), {"9": "9"}),
+    (("12:3",), {"12:3": "12:3"}),
+    (("images:12:3",), {"images": "12:3"}),
+    (("images", "12:3"), {"images": "12:3"}),
+    (("12", "3"), {"12": "3"}),
+]
+
+
+@pytest.mark.parametrize(("arguments", "outputs"), OUTPUTS)
+def test_outputs_in_three_forms(arguments: tuple[str, ...], outputs: dict[str, str]) -> None:
+    assert Workflow(prompt()).output(*arguments).outputs == outputs
+
+
+BAD_OUTPUTS: list[tuple[tuple[str, ...], str]] = [
+    (("images:77",), "there is no node '77'"),
+    (("77",), "there is no node '77'"),
+    (("images", "77"), "there is no node '77'"),
+    (("images:",), "there is no node ''"),
+    ((":9",), "the alias is empty"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), BAD_OUTPUTS)
+def test_outputs_that_are_none(arguments: tuple[str, ...], message: str) -> None:
+    with pytest.raises(WorkflowError, match=message):
+        Workflow(prompt()).output(*arguments)
+
+
+def test_an_alias_and_a_node_in_the_wrong_order() -> None:
+    with pytest.raises(WorkflowError, match="no node 'images'") as caught:
+        Workflow(prompt()).output("9", "images")
+    assert caught.value.__notes__ == ["The alias comes first: output('images', '9')"]
+
+
+def test_an_alias_stands_for_one_node() -> None:
+    workflow = Workflow(prompt()).output("images:9").output("images:9").output("again:9")
+    assert workflow.outputs == {"images": "9", "again": "9"}
+    with pytest.raises(WorkflowError, match=r"'images' already stands for node 9 \(SaveImage\)"):
+        workflow.output("images:12:3")
+
+
+def test_a_copy_shares_nothing() -> None:
+    workflow = Workflow(prompt()).output("9")
+    twin = workflow.copy().set("3.inputs.steps", 1).output("3")
+    assert workflow.to_dict() == prompt()
+    assert workflow.outputs == {"9": "9"}
+    assert twin.outputs == {"9": "9", "3": "3"}
+    assert repr(workflow) == "<Workflow of 4 nodes, 9>"
+
+
+CANVAS = {"last_node_id": 9, "nodes": [{"id": 1, "type": "KSampler"}], "links": [], "version": 0.4}
+
+NOT_PROMPTS: list[tuple[object, str]] = [
+    ([], "not a JSON object of nodes but a list"),
+    ("text", "but a str"),
+    (None, "but null"),
+    ({}, "has no nodes"),
+    (CANVAS, r"canvas format .* Workflow > Export \(API\)"),
+    ({"prompt": prompt(), "client_id": "x"}, "is the body of a request"),
+    ({"1": []}, "node 1 is not a JSON object"),
+    ({"1": {"inputs": {}}}, "node 1 has no class_type"),
+    ({"1": {"class_type": "K"}}, r'node 1 \(K\) has no inputs; .* "inputs": {}'),
+]
+
+
+@pytest.mark.parametrize(("value", "message"), NOT_PROMPTS)
+def test_what_is_no_prompt(value: object, message: str) -> None:
+    with pytest.raises(WorkflowError, match=message):
+        Workflow.from_json(json.dumps(value))
+
+
+def test_what_is_no_json(tmp_path: Path) -> None:
+    with pytest.raises(WorkflowError, match="the workflow is not JSON: Expecting"):
+        Workflow.from_json("{nope")
+    picture = tmp_path / "picture.png"
+    picture.write_bytes(b"\x89PNG\r\n\x1a\n\xff\xfe\x00")
+    with pytest.raises(WorkflowError, match=r"picture\.png is not text"):
+        Workflow.from_file(picture)
+    with pytest.raises(WorkflowError, match="is not JSON"):
+        Workflow.from_json("[" * 100_000)
+
+
+def test_dangling_links() -> None:
+    workflow = Workflow(prompt()).set("3.inputs.undeclared", ["77", 0])
+    with pytest.raises(WorkflowError, match="links to node '77', which does not exist") as caught:
+        workflow.check()
+    assert (caught.value.node_id, caught.value.input_name) == ("3", "undeclared")
+    assert "input 'undeclared' of node 3 (KSampler, \"Sampler\")" in str(caught.value)
+
+
+def test_links_by_number() -> None:
+    with pytest.raises(WorkflowError, match=r'write \["4", 0\]'):
+        Workflow(prompt()).set("3.inputs.model", [4, 0]).check()
+
+
+@pytest.mark.parametrize(
+    "value", [[], [1, 2], ["a"], ["a", "b"], ["4", True], {"__value__": ["77", 0]}]
+)
+def test_lists_that_are_no_links_are_left_to_the_server(value: object) -> None:
+    Workflow(prompt()).set("3.inputs.extra", value).check()
+
+
+def test_cycles_are_told_with_their_path() -> None:
+    workflow = Workflow(prompt()).set("4.inputs.x", ["3", 0])
+    with pytest.raises(WorkflowError) as caught:
+        workflow.check()
+    assert str(caught.value) == (
+        'the nodes form a cycle: node 3 (KSampler, "Sampler") -> node 4 (CheckpointLoaderSimple)'
+        ' -> node 3 (KSampler, "Sampler")'
+    )
+
+
+def chain(length: int, **more: Any) -> dict[str, Any]:
+    return {
+        str(number): {"class_type": "K", "inputs": {"x": [str(number + 1), 0]}}
+        for number in range(length)
+    } | {str(length): {"class_type": "K", "inputs": more}}
+
+
+def test_long_graphs_are_no_problem() -> None:
+    assert find_cycle(chain(20_000)) is None
+    cycle = find_cycle(chain(20_000, back=["5", 0]))
+    assert cycle is not None
+    assert (cycle[0], cycle[-1], len(cycle)) == ("5", "5", 20_000 - 5 + 2)
+
+
+def test_a_diamond_is_no_cycle() -> None:
+    diamond: dict[str, Any] = {
+        "a": {"class_type": "K", "inputs": {"x": ["b", 0], "y": ["c", 0]}},
+        "b": {"class_type": "K", "inputs": {"x": ["d", 0]}},
+        "c": {"class_type": "K", "inputs": {"x": ["d", 0]}},
+        "d": {"class_type": "K", "inputs": {}},
+    }
+    assert find_cycle(diamond) is None
+    assert find_cycle({"a": {"class_type": "K", "inputs": {"x": ["a", 0]}}}) == ["a", "a"]
