@@ -11,14 +11,23 @@ def main() -> None:
         from ._cli import run_command_line
 
         run_command_line()
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing in {"", __package__}:
+    except ImportError as error:
+        missing = _missing_package(error)
+        if missing in {None, __package__}:
             raise
         sys.exit(
             f"The command line needs {missing}, which is not installed:"
             ' run  pip install "comfy-trio[cli]"'
         )
+
+
+def _missing_package(error: ImportError) -> str | None:
+    """Return the package that could not be found, if that is the trouble."""
+    # cyclopts imports the commands' modules, and wraps what that raises.
+    cause = error if isinstance(error, ModuleNotFoundError) else error.__cause__
+    if isinstance(cause, ModuleNotFoundError) and cause.name is not None:
+        return cause.name.partition(".")[0]
+    return None
 
 
 if __name__ == "__main__":

@@ -36,4 +36,4 @@ def run_command_line() -> None:
         # What a pipe's encoding lacks (a prompt may hold anything) is no reason to fail.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    app()
+    app(sys.argv[1:])
