@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 
@@ -11,6 +12,8 @@ def main() -> None:
         from ._cli import run_command_line
 
         run_command_line()
+    except KeyboardInterrupt:  # before a command runs, which looks after that itself
+        sys.exit(128 + signal.SIGINT)
     except ImportError as error:
         missing = _missing_package(error)
         if missing in {None, __package__}:

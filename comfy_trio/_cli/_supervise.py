@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import trio
@@ -10,13 +12,14 @@ import trio
 from .. import ComfyError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Generator
 
     from ._screen import Screen
 
 FAILED = 1
 SIGNALLED = 128
 """Exit code of a process that a signal ended, less the signal's number, as shells have it."""
+INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM)
 
 
 class CommandError(Exception):
@@ -29,7 +32,7 @@ async def supervise(
     """Run a command to its end, and return the exit code.
 
     The first Ctrl-C (or SIGTERM) cancels the command, which thus can clean up at the server. A
-    second one is an ordinary `KeyboardInterrupt`, for who cannot wait for that.
+    second one ends the process on the spot, for who cannot wait for that.
 
     Args:
         command: Will be called with `screen`. Raises `CommandError` for what is not the fault of
@@ -38,31 +41,37 @@ async def supervise(
         until_interrupted: Whether Ctrl-C is how the command is meant to end, which is no failure.
     """
     code = 0
-    interrupted_by: int | None = None
-
-    async def watch(  # noqa: ASYNC114  # not started in a context manager
-        *, task_status: trio.TaskStatus[None]
-    ) -> None:
-        nonlocal interrupted_by
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            task_status.started()
-            interrupted_by = await anext(signals)
-        screen.line("Interrupted: stopping. Once more quits at once.")
-        nursery.cancel_scope.cancel("interrupted from outside")
-
-    try:
-        async with trio.open_nursery() as nursery:
-            await nursery.start(watch)
-            code = await _run(command, screen)
-            nursery.cancel_scope.cancel("the command is over")
-    except* KeyboardInterrupt:
-        code = SIGNALLED + signal.SIGINT
-    except* SystemExit:  # rich's way to say that nobody reads the pipe any more
-        code = FAILED
-    else:
-        if interrupted_by is not None:
-            code = 0 if until_interrupted else SIGNALLED + interrupted_by
+    with trio.CancelScope() as scope, _cancelled_by_signals(scope, screen) as signals:
+        code = await _run(command, screen)
+    if scope.cancelled_caught:
+        return 0 if until_interrupted else SIGNALLED + signals[0]
     return code
+
+
+@contextmanager
+def _cancelled_by_signals(scope: trio.CancelScope, screen: Screen) -> Generator[list[int]]:
+    """Have signals cancel `scope`, instead of raising `KeyboardInterrupt` wherever they hit."""
+    signals: list[int] = []
+    trio_token = trio.lowlevel.current_trio_token()
+
+    def cancel() -> None:
+        screen.line("Interrupted: stopping. Once more quits at once.")
+        scope.cancel("interrupted from outside")
+
+    def handle(signum: int, _frame: object) -> None:
+        signals.append(signum)
+        if len(signals) == 1:
+            trio_token.run_sync_soon(cancel)
+        else:
+            screen.out.show_cursor()  # which a progress bar hides
+            os._exit(SIGNALLED + signum)
+
+    previous = {signum: signal.signal(signum, handle) for signum in INTERRUPTIONS}
+    try:
+        yield signals
+    finally:
+        for signum, handler in previous.items():
+            signal.signal(signum, handler)
 
 
 async def _run(command: Callable[[Screen], Awaitable[None]], screen: Screen) -> int:
