@@ -64,7 +64,6 @@ if TYPE_CHECKING:
     from ._events import Started as Started
     from ._events import Text as Text
     from ._file import FileNamespace as FileNamespace
-    from ._file import OutputFile as OutputFile
     from ._job import Job as Job
     from ._job import JobEvents as JobEvents
     from ._node import NodeNamespace as NodeNamespace
@@ -75,6 +74,7 @@ if TYPE_CHECKING:
     from ._transport import WebSocketClosed as WebSocketClosed
     from ._transport import WebSocketRejected as WebSocketRejected
     from ._transport import WebSocketUnreachable as WebSocketUnreachable
+    from ._wire_types import OutputFile as OutputFile
     from ._workflow import Workflow as Workflow
 
 # The same list for the interpreter; a test compares the two.
@@ -93,11 +93,12 @@ _HOMES = {
         "Failed Finished ImageReceived JobEvent NodeStarted Output Pending Preview Progress"
         " ProgressPercent Started Text"
     ),
-    "_file": "FileNamespace OutputFile",
+    "_file": "FileNamespace",
     "_job": "Job JobEvents",
     "_node": "NodeNamespace",
     "_result": "JobResult ReceivedImage",
     "_transport": "Transport WebSocket WebSocketClosed WebSocketRejected WebSocketUnreachable",
+    "_wire_types": "OutputFile",
     "_workflow": "Workflow",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

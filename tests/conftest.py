@@ -1,0 +1,22 @@
+"""The embedded server in memory, and a client of it. Under `autojump_clock`, in no real time."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator  # noqa: TC003  # pytest reads the annotations
+
+import pytest
+
+from comfy_trio import Comfy, open_comfy
+from comfy_trio.testing import EmbeddedServer, open_embedded_server
+
+
+@pytest.fixture
+async def server() -> AsyncGenerator[EmbeddedServer, None]:
+    async with open_embedded_server() as server:
+        yield server
+
+
+@pytest.fixture
+async def comfy(server: EmbeddedServer) -> AsyncGenerator[Comfy, None]:
+    async with open_comfy(server.url, transport=server.transport) as comfy:
+        yield comfy
