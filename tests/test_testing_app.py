@@ -184,7 +184,7 @@ async def test_too_large_a_body(autojump_clock: MockClock) -> None:
         assert reply.headers["content-type"].startswith("text/plain")
         assert (await http.get("/features")).json()["max_upload_size"] == 100
 
-        async def endless() -> AsyncGenerator[bytes, None]:
+        async def endless() -> AsyncGenerator[bytes, None]:  # noqa: ASYNC900
             while True:
                 yield b" " * 30
 

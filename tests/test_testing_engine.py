@@ -59,8 +59,9 @@ async def _not_json(_run: NodeRun) -> NodeResult:
     return NodeResult(ui={"text": [object()]})
 
 
-async def _look(run: NodeRun) -> NodeResult:
-    return NodeResult(ui={"text": [json.dumps([run.node_id, run.prompt, run.extra_pnginfo])]})
+async def _look(run: NodeRun, **hidden: Any) -> NodeResult:
+    seen = [run.node_id, run.prompt, run.extra_pnginfo, hidden]
+    return NodeResult(ui={"text": [json.dumps(seen)]})
 
 
 def _one_more(_files: FileStore, *, limit: int, _made: list[int] = []) -> int:  # noqa: B006
@@ -69,7 +70,7 @@ def _one_more(_files: FileStore, *, limit: int, _made: list[int] = []) -> int:  
 
 
 FOREVER = 1e6
-ANY = ["*", {}]
+ANY: list[Any] = ["*", {}]
 NODES = (
     NodeType(class_type="Give", run=_give, optional={"value": ANY}, outputs=("*",)),
     NodeType(
@@ -94,7 +95,7 @@ NODES = (
     NodeType(
         class_type="Look",
         run=_look,
-        optional={"limit": ["INT", {}]},
+        hidden={"me": "UNIQUE_ID", "all": "PROMPT", "key": "API_KEY_COMFY_ORG", "x": "ODD"},
         output_node=True,
     ),
     NodeType(
@@ -304,8 +305,12 @@ async def test_a_ui_that_is_no_json_is_the_nodes_error(autojump_clock: MockClock
 async def test_a_node_sees_its_prompt_and_the_workflow(autojump_clock: MockClock) -> None:
     async with open_client() as client:
         prompt = graph(out=("Look", {}))
-        entry = await client.run(prompt, extra_data={"extra_pnginfo": {"workflow": {"id": "w"}}})
-        assert shown(entry, "out") == [["out", prompt, {"workflow": {"id": "w"}}]]
+        workflow = {"workflow": {"id": "w"}}
+        entry = await client.run(
+            prompt, extra_data={"extra_pnginfo": workflow, "api_key_comfy_org": "s3cret"}
+        )
+        hidden = {"me": "out", "all": prompt, "key": "s3cret", "x": None}
+        assert shown(entry, "out") == [["out", prompt, workflow, hidden]]
 
 
 async def test_a_fingerprint_decides_whether_the_cache_counts(autojump_clock: MockClock) -> None:

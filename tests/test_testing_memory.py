@@ -12,7 +12,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked
 
 from comfy_trio._transport import WebSocketClosed, WebSocketRejected, WebSocketUnreachable
-from comfy_trio.testing import EmbeddedServer, MemoryTransport, open_embedded_server
+from comfy_trio.testing import EmbeddedServer, Faults, MemoryTransport, open_embedded_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -25,9 +25,9 @@ URL = "http://embedded.invalid"
 
 @asynccontextmanager
 async def transport_to(app: ASGIApp) -> AsyncGenerator[MemoryTransport, None]:
-    with trio.fail_after(10**6):
+    with trio.fail_after(10**6):  # noqa: ASYNC100  # the block that yields waits
         async with trio.open_nursery() as nursery:
-            transport = MemoryTransport(app, nursery, {})
+            transport = MemoryTransport(app, nursery, Faults())
             yield transport
             transport._shut_down()
             nursery.cancel_scope.cancel()
@@ -72,7 +72,7 @@ async def test_bodies_stream_both_ways(autojump_clock: MockClock) -> None:
             await trio.sleep(1)
         await send({"type": "http.response.body"})
 
-    async def body() -> AsyncGenerator[bytes, None]:
+    async def body() -> AsyncGenerator[bytes, None]:  # noqa: ASYNC900
         for size in (1, 2, 3):
             events.append(f"made {size}")
             yield b"x" * size
@@ -93,7 +93,7 @@ async def test_an_early_answer_ends_the_upload(autojump_clock: MockClock) -> Non
         await start(send)
         await send({"type": "http.response.body", "body": b"enough"})
 
-    async def endless() -> AsyncGenerator[bytes, None]:
+    async def endless() -> AsyncGenerator[bytes, None]:  # noqa: ASYNC900
         while True:
             yield b"x"
 
@@ -111,7 +111,7 @@ async def test_an_error_in_the_clients_body_comes_out_plain(autojump_clock: Mock
             if kind == "http.disconnect":
                 return
 
-    async def bad() -> AsyncGenerator[bytes, None]:
+    async def bad() -> AsyncGenerator[bytes, None]:  # noqa: ASYNC900
         yield b"x"
         raise LookupError("the file is gone")
 
@@ -205,8 +205,8 @@ async def test_leaving_the_servers_block_breaks_what_is_open(autojump_clock: Moc
                     await http.get(f"{server.url}/prompt")
 
         async with open_embedded_server() as server:
-            nursery.start_soon(listen, server)
-            nursery.start_soon(ask, server)
+            nursery.start_soon(listen, server)  # noqa: ASYNC111
+            nursery.start_soon(ask, server)  # noqa: ASYNC111
             await wait_all_tasks_blocked()
 
 

@@ -86,10 +86,6 @@ class Application:
             self.in_flight -= 1
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def receive_if_reading() -> Message:
-            await self._faults._wait_reading()
-            return await receive()
-
         if not scope["path"].startswith(self._base_path + "/"):
             await _refuse(scope, receive, send, text_reply("404: Not Found", 404))
             return
@@ -113,9 +109,9 @@ class Application:
         if scope["type"] == "http" and self._faults.delay:
             await trio.sleep(self._faults.delay)
         if fault is None:
-            await app(scope, receive_if_reading, send)
+            await app(scope, receive, send)
         else:
-            await self._serve_badly(fault, app, scope, receive_if_reading, send)
+            await self._serve_badly(fault, app, scope, receive, send)
 
     async def _serve_badly(
         self, fault: Fault, app: ASGIApp, scope: Scope, receive: Receive, send: Send

@@ -149,13 +149,14 @@ class Engine:
 
     async def run(self) -> None:
         """Execute prompts until cancelled."""
-        while True:  # noqa: ASYNC913  # _work never returns of itself
+        while True:
             with trio.CancelScope() as self._incarnation:
                 await self._work()
 
     async def _work(self) -> None:
         queue = self.queue  # of this incarnation: what was running at a restart is lost
         while True:
+            await trio.lowlevel.checkpoint()
             item = queue.get()
             if item is not None:
                 try:

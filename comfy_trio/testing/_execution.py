@@ -213,7 +213,17 @@ class Execution:
                 gathered[name] = entry.outputs[int(value[1])]
             else:
                 gathered[name] = [None]
+        for name, kind in self._node_type(node_id).hidden.items():
+            gathered[name] = [self._hidden(node_id, kind)]
         return gathered
+
+    def _hidden(self, node_id: str, kind: str) -> object:
+        if kind in ("PROMPT", "DYNPROMPT"):
+            return self._prompt
+        if kind == "UNIQUE_ID":
+            return node_id
+        # Such as EXTRA_PNGINFO and API_KEY_COMFY_ORG.
+        return self._extra_data.get(kind.lower())
 
     async def _run_node(self, node_id: str) -> bool:
         """Run a node, or replay its cached output. False if the prompt is over."""

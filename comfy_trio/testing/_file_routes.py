@@ -138,7 +138,9 @@ class FileRoutes:
         try:
             yield form
         finally:
-            await form.close()
+            for _, value in form.multi_items():
+                if isinstance(value, UploadFile):
+                    value.file.close()  # form.close() would do it in a thread
 
     async def _upload(self, form: FormData, original: StoredFile | None) -> Response:
         image = form.get("image")

@@ -10,6 +10,8 @@ import trio
 from ._frames import encode_json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from comfy_trio._util import JSON, JSONObject
 
     from ._faults import Faults
@@ -25,37 +27,37 @@ class Outbox:
     """Frames on their way to one socket.
 
     The real server sends to one client after the other, so that one that does not read stalls all;
-    here each has an outbox of its own, lest a test deadlock by accident. One that outgrows its
-    bound is aborted. `Faults.stalling` brings the real behaviour back.
+    here each has an outbox of its own, lest a test deadlock by accident, and the connection of one
+    that overflows is aborted. `Faults.stalling` brings the real behaviour back.
+
+    Args:
+        sid: The client.
+        overflow: Called when a frame does not fit in any more, and for each after it.
     """
 
-    def __init__(self, sid: str) -> None:
+    def __init__(self, sid: str, overflow: Callable[[], None]) -> None:
         self.sid = sid
         self.flags: JSONObject = {}
         """What the client told in its ``feature_flags`` handshake."""
-        self.overflowed = False
+        self._overflow = overflow
         self._frames: deque[str | bytes] = deque()
         self._size = 0
         self._changed = trio.Event()
 
     def put(self, frame: str | bytes) -> None:
         """Add a frame; never blocks."""
-        if self.overflowed:
+        if len(self._frames) >= MAX_FRAMES or self._size + len(frame) > MAX_BYTES:
+            self._overflow()
             return
         self._size += len(frame)
         self._frames.append(frame)
-        if len(self._frames) > MAX_FRAMES or self._size > MAX_BYTES:
-            self.overflowed = True
         self._changed.set()
 
-    async def get(self) -> str | bytes | None:
-        """Wait for the next frame; None once the outbox has overflowed."""
-        while not self._frames and not self.overflowed:
+    async def get(self) -> str | bytes:
+        """Wait for the next frame."""
+        while not self._frames:
             self._changed = trio.Event()
             await self._changed.wait()
-        if self.overflowed:
-            self._frames.clear()
-            return None
         frame = self._frames.popleft()
         self._size -= len(frame)
         return frame
@@ -77,10 +79,15 @@ class Hub:
     def __len__(self) -> int:
         return len(self._outboxes)
 
-    def connect(self, sid: str) -> Outbox:
-        """Register a socket; one that had the id before gets nothing more."""
+    def connect(self, sid: str, overflow: Callable[[], None]) -> Outbox:
+        """Register a socket; one that had the id before gets nothing more.
+
+        Args:
+            sid: The client's id.
+            overflow: See `Outbox`.
+        """
         self.open_sockets += 1
-        outbox = self._outboxes[sid] = Outbox(sid)
+        outbox = self._outboxes[sid] = Outbox(sid, overflow)
         return outbox
 
     def disconnect(self, sid: str) -> None:
@@ -110,7 +117,7 @@ class Hub:
         if self._faults.deaf:
             return
         if sid is None:
-            for outbox in self._outboxes.values():
+            for outbox in list(self._outboxes.values()):
                 outbox.put(frame)
         elif sid in self._outboxes:
             self._outboxes[sid].put(frame)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from comfy_trio._transport import WebSocket
 
-    from ._faults import Connection
+    from ._faults import Faults
 
 BUFFER: Final = 8
 """How many messages are on their way in either direction, as in the buffers of a network."""
@@ -41,12 +41,11 @@ class MemoryTransport:
     the client goes away, as it does with the real server. There are no timeouts in it.
     """
 
-    def __init__(
-        self, app: ASGIApp, nursery: trio.Nursery, connections: dict[object, Connection]
-    ) -> None:
+    def __init__(self, app: ASGIApp, nursery: trio.Nursery, faults: Faults) -> None:
         self._app = app
         self._nursery = nursery
-        self._connections = connections
+        self._faults = faults
+        self._connections = faults._connections
         self._count = 0
         self._closed = False
 
@@ -97,9 +96,11 @@ class MemoryTransport:
         target = httpx.URL(url)
         raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         raw.append((b"host", target.netloc))
-        socket = _MemoryWebSocket(self._scope("websocket", target, raw), max_message_size)
+        socket = _MemoryWebSocket(
+            self._scope("websocket", target, raw), self._faults, max_message_size
+        )
         # wait_opened waits for more than start() would.
-        self._nursery.start_soon(socket.serve, self._app, self._connections)  # noqa: ASYNC113
+        self._nursery.start_soon(socket.serve, self._app)  # noqa: ASYNC113
         try:
             await socket.wait_opened()
             yield socket
@@ -120,8 +121,8 @@ class _MemoryHTTP(httpx.AsyncBaseTransport):
         if transport._closed:
             raise httpx.ConnectError("the embedded server is closed", request=request)
         scope = transport._scope("http", request.url, list(request.headers.raw))
-        exchange = _Exchange({**scope, "method": request.method})
-        transport._nursery.start_soon(exchange.serve, transport._app, transport._connections)
+        exchange = _Exchange({**scope, "method": request.method}, transport._faults)
+        transport._nursery.start_soon(exchange.serve, transport._app)
         try:
             assert not isinstance(request.stream, httpx.SyncByteStream) or isinstance(
                 request.stream, httpx.AsyncByteStream
@@ -142,8 +143,9 @@ class _MemoryHTTP(httpx.AsyncBaseTransport):
 class _Exchange:
     """One request and its reply."""
 
-    def __init__(self, scope: dict[str, Any]) -> None:
+    def __init__(self, scope: dict[str, Any], faults: Faults) -> None:
         self._scope = scope
+        self._faults = faults
         self._upload_in, self._upload_out = trio.open_memory_channel[bytes](0)
         self._reply_in, self._reply_out = trio.open_memory_channel[bytes](BUFFER)
         self._uploading = trio.CancelScope()
@@ -215,9 +217,9 @@ class _Exchange:
 
     # The server's.
 
-    async def serve(self, app: ASGIApp, connections: dict[object, Connection]) -> None:
+    async def serve(self, app: ASGIApp) -> None:
         """Run the application on this request."""
-        key = self._scope["client"]
+        connections, key = self._faults._connections, self._scope["client"]
         connections[key] = self
         try:
             await app(self._scope, self._receive, self._send)
@@ -231,6 +233,7 @@ class _Exchange:
     async def _receive(self) -> Message:
         try:
             chunk = await self._upload_out.receive()
+            await self._faults._wait_reading()
         except (trio.EndOfChannel, trio.ClosedResourceError):
             if self._uploaded and not self._gone.is_set():
                 self._uploaded = False
@@ -274,8 +277,9 @@ class _ReplyStream(httpx.AsyncByteStream):
 class _MemoryWebSocket:
     """Both ends of one WebSocket: `WebSocket` to the client, ASGI to the server."""
 
-    def __init__(self, scope: dict[str, Any], max_message_size: int) -> None:
+    def __init__(self, scope: dict[str, Any], faults: Faults, max_message_size: int) -> None:
         self._scope: dict[str, Any] = {**scope, "subprotocols": []}
+        self._faults = faults
         self._max_message_size = max_message_size
         self._up_in, self._up_out = trio.open_memory_channel["str | bytes | trio.Event"](BUFFER)
         self._down_in, self._down_out = trio.open_memory_channel["str | bytes"](BUFFER)
@@ -370,9 +374,9 @@ class _MemoryWebSocket:
 
     # The server's.
 
-    async def serve(self, app: ASGIApp, connections: dict[object, Connection]) -> None:
+    async def serve(self, app: ASGIApp) -> None:
         """Run the application on this connection."""
-        key = self._scope["client"]
+        connections, key = self._faults._connections, self._scope["client"]
         connections[key] = self
         try:
             await app(self._scope, self._receive, self._send)
@@ -391,6 +395,7 @@ class _MemoryWebSocket:
         while True:
             try:
                 message = await self._up_out.receive()
+                await self._faults._wait_reading()
             except trio.EndOfChannel:
                 await self._gone.wait()
                 return {"type": "websocket.disconnect", "code": self._client_code}

@@ -20,7 +20,7 @@ DEFAULT_PORT = 8188
 """The port of the real server."""
 
 
-async def serve_forever(  # noqa: ASYNC114
+async def serve_forever(  # noqa: ASYNC114  # a caller's nursery starts it
     host: str = "127.0.0.1",
     port: int = DEFAULT_PORT,
     *,

@@ -220,7 +220,7 @@ async def open_embedded_server(
         )
         async with open_service_nursery() as nursery:
             nursery.start_soon(engine.run)
-            transport = MemoryTransport(app, nursery, faults._connections)
+            transport = MemoryTransport(app, nursery, faults)
             try:
                 yield EmbeddedServer._create(
                     url=f"http://{MEMORY_HOST}{base_path}",

@@ -84,14 +84,15 @@ class _Stream:
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         """See `trio.abc.ReceiveStream`."""
-        await self._faults._wait_reading()
         try:
-            return bytes(await self._stream.receive_some(max_bytes))
+            data = bytes(await self._stream.receive_some(max_bytes))
         except trio.ClosedResourceError:
             if not self._lost:
                 raise
             await self._noticed.wait()
             return b""
+        await self._faults._wait_reading()
+        return data
 
     async def send_all(self, data: bytes) -> None:
         """See `trio.abc.SendStream`."""

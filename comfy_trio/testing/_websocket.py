@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import uuid
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs
 
@@ -21,9 +22,6 @@ if TYPE_CHECKING:
     from ._hub import Outbox
 
 _log: Final = logging.getLogger("comfy_trio.testing")
-
-UNREAD_CODE: Final = 1008
-"""The close code for a client that lets its outbox overflow."""
 
 
 @attrs.define(eq=False)
@@ -59,7 +57,7 @@ class WebSocketRoute:
         await send({"type": "websocket.accept"})
         query = parse_qs(scope["query_string"].decode("latin-1"))
         sid = query.get("clientId", [""])[0] or uuid.uuid4().hex
-        outbox = self._engine.hub.connect(sid)
+        outbox = self._engine.hub.connect(sid, partial(self._abort, sid, scope["client"]))
         closing = _Closing(trio.CancelScope())
         self._faults._sockets[scope["client"]] = closing
         try:
@@ -67,7 +65,7 @@ class WebSocketRoute:
                 outbox.put(encode_json(event, data))
             with closing.scope:
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._send_all, outbox, send, closing)
+                    nursery.start_soon(self._send_all, outbox, send)
                     await self._listen(outbox, receive)
                     nursery.cancel_scope.cancel("the client has gone")
             if closing.code is not None:
@@ -76,8 +74,16 @@ class WebSocketRoute:
             del self._faults._sockets[scope["client"]]
             self._engine.hub.disconnect(sid)
 
-    async def _send_all(self, outbox: Outbox, send: Send, closing: _Closing) -> None:
-        while (frame := await outbox.get()) is not None:
+    def _abort(self, sid: str, client: object) -> None:
+        connection = self._faults._connections.get(client)
+        if connection is not None:
+            _log.warning("Client %s does not read; its connection is broken", sid)
+            connection.lose(noticed=True)
+
+    async def _send_all(self, outbox: Outbox, send: Send) -> None:
+        alive = True
+        while alive:
+            frame = await outbox.get()
             key = "text" if isinstance(frame, str) else "bytes"
             message: dict[str, Any] = {"type": "websocket.send", key: frame}
             if self._faults.stalling:
@@ -85,10 +91,6 @@ class WebSocketRoute:
                     alive = await _quietly(send, message)
             else:
                 alive = await _quietly(send, message)
-            if not alive:
-                return
-        _log.warning("Client %s does not read; its WebSocket is closed", outbox.sid)
-        closing.close(UNREAD_CODE)
 
     async def _listen(self, outbox: Outbox, receive: Receive) -> None:
         first = True
