@@ -6,7 +6,7 @@ General layout, each layer importing only from those before it:
    like: pure functions of values, importable without trio;
 2. ``_transport``, ``_http``, ``_websocket``, ``_network``: bytes to and from a server;
 3. ``_connection``, ``_supervisor``, ``_session``: the tasks behind a client;
-4. ``_job``, ``_file``, ``_client``: what a program holds in its hands;
+4. ``_job``, ``_file``, ``_node``, ``_client``: what a program holds in its hands;
 5. ``__main__`` and ``_cli``: the command line. ``testing`` stands beside the client.
 
 This file only re-exports, and does so on first use: ``import comfy_trio`` alone loads nothing.
@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from ._file import FileNamespace as FileNamespace
     from ._job import Job as Job
     from ._job import JobEvents as JobEvents
+    from ._node import NodeNamespace as NodeNamespace
     from ._result import JobResult as JobResult
     from ._result import ReceivedImage as ReceivedImage
     from ._transport import Transport as Transport
@@ -94,6 +95,7 @@ _HOMES = {
     ),
     "_file": "FileNamespace",
     "_job": "Job JobEvents",
+    "_node": "NodeNamespace",
     "_result": "JobResult ReceivedImage",
     "_transport": "Transport WebSocket WebSocketClosed WebSocketRejected WebSocketUnreachable",
     "_wire_types": "OutputFile",

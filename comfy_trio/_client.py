@@ -17,6 +17,7 @@ from ._file import FileNamespace
 from ._job import Job
 from ._logging import logger
 from ._network import NetworkTransport
+from ._node import NodeNamespace
 from ._replies import get, post, quote_segment, require_object
 from ._seeds import fill_seeds, seed_range, wants_seeds
 from ._session import Session, SessionOptions, open_session
@@ -130,9 +131,12 @@ class Comfy(metaclass=NoPublicConstructor):
     _declarations: dict[str, JSONObject] = attrs.field(factory=dict[str, "JSONObject"], init=False)
     file: FileNamespace = attrs.field(init=False)
     """Files at the server."""
+    node: NodeNamespace = attrs.field(init=False)
+    """The classes of nodes that the server has."""
 
     def __attrs_post_init__(self) -> None:
         self.file = FileNamespace._create(self._session.http)
+        self.node = NodeNamespace._create(self._session.http)
 
     @property
     def url(self) -> str:

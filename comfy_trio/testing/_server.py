@@ -189,8 +189,11 @@ async def open_embedded_server(
     can = capabilities(version)
     base_path = base_path.rstrip("/")
     types = {node.class_type: node for node in (*core_nodes(seconds_per_step), *nodes)}
-    own_directory = tempfile.TemporaryDirectory(prefix="comfy-trio-")
-    with own_directory if base_directory is None else nullcontext(base_directory) as directory:
+    with (
+        tempfile.TemporaryDirectory(prefix="comfy-trio-")
+        if base_directory is None
+        else nullcontext(base_directory)
+    ) as directory:
         files = FileStore(Path(directory))
         faults = Faults()
         engine = Engine(
