@@ -230,7 +230,7 @@ class Comfy(metaclass=NoPublicConstructor):
             with trio.move_on_after(self._session.options.close_timeout, shield=True):
                 await self._stop(tracker)
             raise
-        if isinstance(tracker.state.outcome, ComfyError) and tracker.state.number is None:
+        if tracker.state.refused and isinstance(tracker.state.outcome, ComfyError):
             raise tracker.state.outcome
         if tracker.state.node_errors:
             for errors in tracker.state.node_errors.values():

@@ -65,9 +65,11 @@ class HttpClient:
         self._transport = transport.http_transport()
         self._limiter = trio.CapacityLimiter(max_requests)
         self._origin = urlsplit(str(address))[:2]
+        self._closed = False
 
     async def aclose(self) -> None:
-        """Close all connections."""
+        """Close all connections, and refuse further requests."""
+        self._closed = True
         await self._transport.aclose()
 
     def statistics(self) -> trio.CapacityLimiterStatistics:
@@ -78,6 +80,7 @@ class HttpClient:
         """Send a request and read the reply whole, whatever its status.
 
         Raises:
+            trio.ClosedResourceError: the client's block is over.
             ServerUnreachableError: no connection; the server has not seen the request.
             DisconnectedError: the connection broke; the server may have acted on the request.
         """
@@ -103,6 +106,8 @@ class HttpClient:
         Raises:
             ServerUnreachableError, DisconnectedError: see `request`.
         """
+        if self._closed:
+            raise trio.ClosedResourceError("this client's block is over")
         url = self.address.http_url(request.path, request.params)
         async with self._limiter:
             with _mapped_exceptions(self.address, request):

@@ -137,6 +137,7 @@ class Session:
         nursery.start_soon(self.supervisor.watch)
         self._nursery = nursery
 
+    @trio.lowlevel.enable_ki_protection
     async def _read(  # noqa: ASYNC114, ASYNC128  # the connection calls started()
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
     ) -> None:
@@ -155,6 +156,12 @@ class Session:
         if self.connection.state is ConnectionState.CONNECTED:
             self.connection.close()
             await self._hung_up.wait()
+
+    def _end(self) -> None:
+        """Let everybody who still waits here know that the client is closed."""
+        self.supervisor.abandon_all("this client was closed")
+        for mailbox in self._subscribers:
+            mailbox.close()
 
     async def _close_http(self) -> None:
         await self.http.aclose()
@@ -181,6 +188,7 @@ async def open_session(
     host_ready: trio.Event = trio.Event()
     service_nursery: trio.Nursery | None = None
 
+    @trio.lowlevel.enable_ki_protection  # Ctrl-C is for the program, and must not break this
     async def host_services() -> None:
         nonlocal service_nursery
         with services:
@@ -202,7 +210,7 @@ async def open_session(
             finally:
                 with trio.move_on_after(options.close_timeout, shield=True):
                     await session._close()
-                session.supervisor.abandon_all("this client was closed")
+                session._end()
                 services.cancel("the client's block is over")
                 with trio.move_on_after(1, shield=True):
                     await session._close_http()

@@ -181,6 +181,7 @@ class JobState:
         failure: How it ends, if a frame said that it ends badly.
         succeeded: Whether a frame said that it ends well.
         cancelling: Whether this client asked the server to stop it.
+        refused: Whether it never came to be.
         outcome: The result, or the error. Only when `phase` is ``ENDED``.
         news: What the last event made known, in order.
     """
@@ -200,6 +201,7 @@ class JobState:
     failure: wire.ExecutionError | wire.ExecutionInterrupted | None = None
     succeeded: bool = False
     cancelling: bool = False
+    refused: bool = False
     outcome: JobResult | ComfyError | None = None
     news: tuple[JobEvent, ...] = ()
 
@@ -506,7 +508,7 @@ def _on_gone(state: JobState, event: Gone) -> JobState:
 
 
 def _on_refused(state: JobState, event: Refused) -> JobState:
-    return _fail(state, event.error)
+    return _fail(attrs.evolve(state, refused=True), event.error)
 
 
 def _on_lost(state: JobState, event: ServerLost) -> JobState:

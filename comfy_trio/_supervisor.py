@@ -127,6 +127,7 @@ class JobSupervisor:
         self._wake.set()
         return tracker
 
+    @trio.lowlevel.enable_ki_protection
     async def run_job(self, tracker: JobTracker, request: Request) -> None:
         """Post a job and bring it to its end. Raises nothing: the tracker tells."""
         try:
@@ -206,6 +207,7 @@ class JobSupervisor:
 
     # --- Silence ----------------------------------------------------------------------------------
 
+    @trio.lowlevel.enable_ki_protection
     async def watch(self) -> None:
         """Look for the jobs that fell silent, for as long as the client lives."""
         failures = 0

@@ -122,8 +122,10 @@ async def test_a_handle_outlives_its_block_but_does_nothing(autojump_clock: Mock
     async with open_embedded_server() as server:
         async with open_comfy(server.url, transport=server.transport) as comfy:
             pass
-        with pytest.raises(trio.ClosedResourceError, match="block is over"):
-            await comfy.run(prompts.image())
+        for attempt in (comfy.run(prompts.image()), comfy.file.read({"filename": "a.png"})):
+            with pytest.raises(trio.ClosedResourceError, match="block is over"):
+                await attempt
+        assert server.statistics().connections == 0
 
 
 def test_handles_are_not_made_by_hand() -> None:
@@ -131,6 +133,15 @@ def test_handles_are_not_made_by_hand() -> None:
     for handle in handles:
         with pytest.raises(TypeError, match=f"comfy_trio.{handle.__name__} has no public constr"):
             handle()
+
+
+async def test_iterators_end_with_the_client(autojump_clock: MockClock) -> None:
+    async with open_embedded_server() as server:
+        async with open_comfy(server.url, transport=server.transport) as comfy:
+            events = comfy.server_events()
+            job = await comfy.submit(prompts.slow(100))
+        assert [event async for event in events]
+        assert [event async for event in job.events()]
 
 
 # --- What does not open ---------------------------------------------------------------------------
