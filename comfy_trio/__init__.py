@@ -6,7 +6,7 @@ General layout, each layer importing only from those before it:
    like: pure functions of values, importable without trio;
 2. ``_transport``, ``_http``, ``_websocket``, ``_network``: bytes to and from a server;
 3. ``_connection``, ``_supervisor``, ``_session``: the tasks behind a client;
-4. ``_job``, ``_file``, ``_client``: what a program holds in its hands;
+4. ``_job``, ``_file``, ``_node``, ``_client``: what a program holds in its hands;
 5. ``__main__`` and ``_cli``: the command line. ``testing`` stands beside the client.
 
 This file only re-exports, and does so on first use: ``import comfy_trio`` alone loads nothing.
@@ -64,9 +64,9 @@ if TYPE_CHECKING:
     from ._events import Started as Started
     from ._events import Text as Text
     from ._file import FileNamespace as FileNamespace
-    from ._file import OutputFile as OutputFile
     from ._job import Job as Job
     from ._job import JobEvents as JobEvents
+    from ._node import NodeNamespace as NodeNamespace
     from ._result import JobResult as JobResult
     from ._result import ReceivedImage as ReceivedImage
     from ._transport import Transport as Transport
@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from ._transport import WebSocketClosed as WebSocketClosed
     from ._transport import WebSocketRejected as WebSocketRejected
     from ._transport import WebSocketUnreachable as WebSocketUnreachable
+    from ._wire_types import OutputFile as OutputFile
     from ._workflow import Workflow as Workflow
 
 # The same list for the interpreter; a test compares the two.
@@ -92,10 +93,12 @@ _HOMES = {
         "Failed Finished ImageReceived JobEvent NodeStarted Output Pending Preview Progress"
         " ProgressPercent Started Text"
     ),
-    "_file": "FileNamespace OutputFile",
+    "_file": "FileNamespace",
     "_job": "Job JobEvents",
+    "_node": "NodeNamespace",
     "_result": "JobResult ReceivedImage",
     "_transport": "Transport WebSocket WebSocketClosed WebSocketRejected WebSocketUnreachable",
+    "_wire_types": "OutputFile",
     "_workflow": "Workflow",
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import uuid
 from contextlib import asynccontextmanager
@@ -16,7 +15,9 @@ from ._connection import ConnectionState, ReconnectPolicy
 from ._errors import ComfyError, ResponseError
 from ._file import FileNamespace
 from ._job import Job
+from ._logging import logger
 from ._network import NetworkTransport
+from ._node import NodeNamespace
 from ._replies import get, post, quote_segment, require_object
 from ._seeds import fill_seeds, seed_range, wants_seeds
 from ._session import Session, SessionOptions, open_session
@@ -37,7 +38,6 @@ if TYPE_CHECKING:
     from ._util import JSONObject
     from ._wire import ServerEvent
 
-logger = logging.getLogger("comfy_trio")
 
 DEFAULT_MAX_MESSAGE_SIZE = 256 * 2**20
 FORBIDDEN_HEADERS = frozenset({"host", "origin", "content-length", "transfer-encoding"})
@@ -131,9 +131,12 @@ class Comfy(metaclass=NoPublicConstructor):
     _declarations: dict[str, JSONObject] = attrs.field(factory=dict[str, "JSONObject"], init=False)
     file: FileNamespace = attrs.field(init=False)
     """Files at the server."""
+    node: NodeNamespace = attrs.field(init=False)
+    """The classes of nodes that the server has."""
 
     def __attrs_post_init__(self) -> None:
         self.file = FileNamespace._create(self._session.http)
+        self.node = NodeNamespace._create(self._session.http)
 
     @property
     def url(self) -> str:

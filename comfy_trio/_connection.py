@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import random
 from enum import Enum
 from typing import TYPE_CHECKING, final
@@ -18,6 +17,7 @@ from ._errors import (
     ResponseError,
     ServerUnreachableError,
 )
+from ._logging import logger
 from ._transport import WebSocketClosed, WebSocketRejected, WebSocketUnreachable
 from ._wire import MalformedFrame, ServerEvent, Status, decode_frame, feature_flags_frame
 
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from ._address import ServerAddress
     from ._transport import Transport, WebSocket
-
-logger = logging.getLogger("comfy_trio")
 
 
 class ConnectionState(Enum):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, Any, TypedDict, final
+from typing import TYPE_CHECKING, Any, final
 
 import attrs
 import trio
@@ -17,15 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ._http import HttpClient, ReplyStream
-    from ._replies import Request
-
-
-class OutputFile(TypedDict):
-    """A file as a node's output names it."""
-
-    filename: str
-    subfolder: str
-    type: str
+    from ._replies import Reply, Request
 
 
 def view_request(file: Mapping[str, Any]) -> Request:
@@ -84,9 +76,7 @@ class FileNamespace(metaclass=NoPublicConstructor):
             ResponseError, DisconnectedError: the request failed.
         """
         reply = await self._http.request(view_request(file))
-        if reply.status == 404:
-            raise _missing(file)
-        raise_for_status(reply)
+        _require_content(reply, file)
         return reply.content
 
     async def download(
@@ -116,10 +106,8 @@ class FileNamespace(metaclass=NoPublicConstructor):
         part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
         try:
             async with self._http.stream(request) as stream:
-                if stream.status == 404:
-                    raise _missing(file)
                 if stream.status >= 300:
-                    raise_for_status(await stream.read())
+                    _require_content(await stream.read(), file)
                 await _write(stream, part)
             await part.replace(path)
         finally:
@@ -134,8 +122,11 @@ async def _write(stream: ReplyStream, part: trio.Path) -> None:
             await file.write(chunk)
 
 
-def _missing(file: Mapping[str, Any]) -> FileError:
-    return FileError(
+def _require_content(reply: Reply, file: Mapping[str, Any]) -> None:
+    if reply.status != 404:
+        raise_for_status(reply)
+        return
+    raise FileError(
         f"the server has no file {file.get('filename')!r} (subfolder {file.get('subfolder', '')!r},"
         f" type {file.get('type', 'output')!r}). It may have been deleted or, in temp, wiped at a"
         " restart; a run answered from the server's cache names the old files"

@@ -70,6 +70,10 @@ class HttpClient:
         """Close all connections."""
         await self._transport.aclose()
 
+    def statistics(self) -> trio.CapacityLimiterStatistics:
+        """Tell how many requests are under way and how many wait."""
+        return self._limiter.statistics()
+
     async def request(self, request: Request) -> Reply:
         """Send a request and read the reply whole, whatever its status.
 
@@ -118,7 +122,7 @@ class HttpClient:
             response.request = http_request
             if request.method != "GET" or not response.has_redirect_location:
                 return response
-            await response.aclose()
+            await response.aread()
             url = urljoin(url, response.headers["location"])
         raise DisconnectedError(
             f"{request.method} {self.address}{request.path} was redirected {MAX_REDIRECTS} times;"

@@ -32,6 +32,9 @@ class Mailbox(Generic[T]):
         self._changed = trio.Event()
         self.missed = 0
 
+    def __len__(self) -> int:
+        return len(self._items)
+
     def put_nowait(self, key: Hashable, item: T) -> None:
         """Add an item; drop or replace another if need be."""
         if key in self._items:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import logging
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, final
 from weakref import WeakSet
@@ -14,6 +13,7 @@ import trio
 from ._connection import Connection, ConnectionState, ReconnectPolicy
 from ._errors import ComfyError, InternalError, ServerUnreachableError
 from ._http import HttpClient
+from ._logging import logger
 from ._mailbox import Mailbox
 from ._replies import QUEUE_LENGTH, require_comfyui
 from ._supervisor import JobSupervisor
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from ._transport import Transport
     from ._wire import ServerEvent
 
-logger = logging.getLogger("comfy_trio")
 
 CLEANUP_REQUESTS = 4
 SUBSCRIBER_BOUND = 1000

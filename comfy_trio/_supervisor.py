@@ -8,13 +8,13 @@ the one to the other and could be missed the other way round. What is in neither
 from __future__ import annotations
 
 import itertools
-import logging
 from typing import TYPE_CHECKING, final
 
 import trio
 
 from ._connection import ConnectionState
 from ._errors import ComfyError, DisconnectedError, ResponseError, ServerUnreachableError
+from ._logging import logger
 from ._replies import (
     QUEUE,
     HistoryEntry,
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from ._replies import Request
     from ._state import JobPlan
 
-logger = logging.getLogger("comfy_trio")
 
 SILENCE = 10.0
 """Seconds without a frame after which a job is looked for in the server's queue."""

@@ -10,7 +10,6 @@ import prompts
 import pytest
 import trio
 
-import comfy_trio
 from comfy_trio import (
     AuthenticationError,
     BasicCredentials,
@@ -30,6 +29,8 @@ from comfy_trio.testing import open_embedded_server
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
+
+    from comfy_trio.testing import EmbeddedServer
 
 
 async def test_in_the_block_the_server_has_been_reached(autojump_clock: MockClock) -> None:
@@ -59,16 +60,28 @@ async def test_two_clients_have_two_names(autojump_clock: MockClock) -> None:
         assert one.client_id != two.client_id == "mine"
 
 
-async def test_the_greeting_and_the_flags_are_heard(autojump_clock: MockClock) -> None:
-    async with open_embedded_server() as server:
-        async with open_comfy(server.url, transport=server.transport) as comfy:
-            events = comfy.server_events()
-            await comfy.run(prompts.image())
-            first = await anext(events)
-            assert isinstance(first, wire.FeatureFlags)
-            assert first.flags["supports_preview_metadata"] is True
-            assert isinstance(await anext(events), wire.Status)
-            assert events.missed == 0
+async def test_every_event_of_the_server_can_be_heard(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    ours, others = comfy.server_events(), comfy.server_events()
+    result = await comfy.run(prompts.image())
+    heard: list[wire.ServerEvent] = []
+    async for event in ours:
+        heard.append(event)
+        if isinstance(event, wire.Executing) and event.node is None:
+            break
+    assert {type(event) for event in heard} >= {
+        wire.Status,
+        wire.ExecutionStart,
+        wire.ExecutionSuccess,
+        wire.ProgressState,
+    }
+    assert wire.Executed(result.prompt_id, "9", "9", result["9"]) in heard
+    assert ours.missed == 0
+    for _ in range(100):
+        await comfy.run(prompts.image())
+    assert others.missed > 0
+    assert len(heard) + len(others._mailbox) > 1000
 
 
 async def test_errors_of_the_block_come_out_as_themselves(autojump_clock: MockClock) -> None:
@@ -271,6 +284,6 @@ async def test_the_library_is_silent(
             await comfy.run(prompts.image())
             server.faults.drop_sockets()
             await comfy.run(prompts.image())
-    assert not logging.getLogger(comfy_trio.__name__).handlers
-    out, _ = capfd.readouterr()
-    assert out == ""
+    assert capfd.readouterr() == ("", "")
+    (handler,) = logging.getLogger("comfy_trio").handlers
+    assert isinstance(handler, logging.NullHandler)

@@ -391,9 +391,7 @@ async def test_a_jobs_api_key_is_sent_along(autojump_clock: MockClock) -> None:
 # --- Files ----------------------------------------------------------------------------------------
 
 
-async def test_a_file_that_is_gone(
-    autojump_clock: MockClock, comfy: Comfy, tmp_path: Path
-) -> None:
+async def test_a_file_that_is_gone(autojump_clock: MockClock, comfy: Comfy, tmp_path: Path) -> None:
     file = {"filename": "gone.png", "subfolder": "", "type": "output"}
     for attempt in (comfy.file.read(file), comfy.file.download(file, tmp_path)):
         with pytest.raises(FileError, match=r"no file 'gone\.png'"):
@@ -465,7 +463,10 @@ async def test_a_download_that_breaks_leaves_nothing(
 
 
 async def test_a_batch_of_big_previews(autojump_clock: MockClock, comfy: Comfy) -> None:
-    prompt = {**prompts.image(), "3": prompts.node("ProbeBigPreview", image=["1", 0], side=1024, count=1, salt=1)}
+    prompt = {
+        **prompts.image(),
+        "3": prompts.node("ProbeBigPreview", image=["1", 0], side=1024, count=1, salt=1),
+    }
     prompt["9"]["inputs"]["images"] = ["3", 0]
     async with comfy.open_job(prompt) as job:
         events = await collect(job)

@@ -278,7 +278,9 @@ async def test_a_silently_blocked_value(autojump_clock: MockClock) -> None:
 async def test_a_blocked_value_in_place_of_a_list(autojump_clock: MockClock) -> None:
     async with open_client() as client:
         entry = await client.run(
-            graph(stop=("Block", {}), many=("Listed", {"count": "stop"}), out=("Show", {"a": "many"}))
+            graph(
+                stop=("Block", {}), many=("Listed", {"count": "stop"}), out=("Show", {"a": "many"})
+            )
         )
         assert entry["status"]["completed"]
         assert entry["outputs"] == {}
@@ -458,9 +460,7 @@ async def test_an_interruption_that_a_node_does_not_notice_hits_the_next(
     node = NodeType(class_type="Stubborn", run=stubborn, outputs=("*",))
     async with (
         open_embedded_server(nodes=[*NODES, node]) as server,
-        httpx.AsyncClient(
-            transport=server.transport.http_transport(), base_url=server.url
-        ) as http,
+        httpx.AsyncClient(transport=server.transport.http_transport(), base_url=server.url) as http,
     ):
         prompt = graph(a=("Stubborn", {}), b=("Show", {"a": "a"}))
         await http.post("/prompt", json={"prompt": prompt})
@@ -575,7 +575,7 @@ async def test_what_it_says_of_itself(autojump_clock: MockClock) -> None:
         assert repr(client.server) == (
             "<EmbeddedServer 0.27.0 [1 sockets, 0 running, 0 pending, 0 in history]>"
         )
-    with pytest.raises(TypeError, match="has no public constructor$"):
+    with pytest.raises(TypeError, match=r"has no public constructor$"):
         EmbeddedServer()
 
 

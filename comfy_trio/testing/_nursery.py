@@ -15,20 +15,38 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def open_service_nursery() -> AsyncGenerator[trio.Nursery, None]:
-    """Open a nursery whose tasks are cancelled when the block ends.
+    """Open a nursery whose tasks are cancelled when the block ends, and not before.
+
+    A cancellation from outside reaches the block alone: whoever cleans up in it still finds the
+    tasks at work, as a client does that stops its jobs at a server.
 
     What the block raises comes out as it is, not in a group: the tasks are no business of the
     caller. Only a task that crashes, which none should, brings an exception group.
     """
+    services = trio.CancelScope(shield=True)
+    opened = trio.Event()
+    service_nursery: trio.Nursery | None = None
+
+    async def host() -> None:
+        nonlocal service_nursery
+        with services:
+            async with trio.open_nursery() as service_nursery:
+                opened.set()
+                await trio.sleep_forever()
+
     body_error: BaseException | None = None
     try:
         async with trio.open_nursery() as nursery:
+            # Not start(), which a cancellation would hold up for as long as the shield does.
+            nursery.start_soon(host)
             try:
-                yield nursery
+                await opened.wait()
+                assert service_nursery is not None
+                yield service_nursery
             except BaseException as exc:  # noqa: ASYNC103  # raised again below
                 body_error = exc
             finally:
-                nursery.cancel_scope.cancel("the block that these tasks serve is over")
+                services.cancel("the block that these tasks serve is over")
     except BaseExceptionGroup as group:
         _, crashes = group.split(trio.Cancelled)
         if crashes is not None or body_error is None:

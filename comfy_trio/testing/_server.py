@@ -149,13 +149,13 @@ class EmbeddedServer(metaclass=NoPublicConstructor):
         front = TCPFront(self._app, self.faults)
         bound = listeners[0].socket.getsockname()
         name = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
-        try:
-            async with trio.open_nursery() as nursery:
-                await nursery.start(trio.serve_listeners, front.handle, listeners)
-                task_status.started(f"http://{name}:{bound[1]}{self._base_path}")
+        async with trio.open_nursery() as nursery:
+            await nursery.start(trio.serve_listeners, front.handle, listeners)
+            task_status.started(f"http://{name}:{bound[1]}{self._base_path}")
+            try:
                 await trio.sleep_forever()
-        finally:
-            front.abort()
+            finally:
+                front.abort()
 
 
 @asynccontextmanager
@@ -189,8 +189,11 @@ async def open_embedded_server(
     can = capabilities(version)
     base_path = base_path.rstrip("/")
     types = {node.class_type: node for node in (*core_nodes(seconds_per_step), *nodes)}
-    own_directory = tempfile.TemporaryDirectory(prefix="comfy-trio-")
-    with own_directory if base_directory is None else nullcontext(base_directory) as directory:
+    with (
+        tempfile.TemporaryDirectory(prefix="comfy-trio-")
+        if base_directory is None
+        else nullcontext(base_directory)
+    ) as directory:
         files = FileStore(Path(directory))
         faults = Faults()
         engine = Engine(

@@ -1,0 +1,174 @@
+"""Types of what goes over the wire: JSON Schemas in, Python source out. Reads and writes nothing.
+
+The schemas are ordinary ones, and two keys of our own tell where what they describe turns up:
+``x-nodes``, the classes of nodes that show such an output, and ``x-frame``, the type of the
+WebSocket frame that holds such data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import textwrap
+from graphlib import TopologicalSorter
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from datamodel_code_generator import InputFileType, LiteralType, PythonVersion, generate
+from datamodel_code_generator.enums import DataModelType
+from datamodel_code_generator.format import Formatter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+JSONObject: TypeAlias = dict[str, Any]
+
+TYPES = "comfy_trio/_wire_types.py"
+NAMESPACE = "comfy_trio/types.py"
+
+_TEMPLATES = Path(__file__).with_name("templates")
+_LINE_LENGTH = 100
+
+_TYPES_HEADER = '''\
+# Generated from codegen/schemas, do not edit: change those and run `nox -s codegen -- --write`.
+# generator: datamodel-code-generator {generator}
+# schemas: sha256 {digest}
+"""What goes over the wire, as JSON reads it. Servers may add keys; see `comfy_trio.types`."""'''
+
+_NAMESPACE_HEADER = '''\
+# Generated from codegen/schemas, do not edit: change those and run `nox -s codegen -- --write`.
+# schemas: sha256 {digest}
+"""What goes over ComfyUI's wire, as JSON reads it: `TypedDict` classes for annotations.
+
+They hold the keys that ComfyUI's core sends, from 0.3.40 on. A key that not all servers send is
+`typing.NotRequired`; servers and custom nodes may add more. Nothing is checked at run time.
+"""
+'''
+
+
+def bundle(schemas: Mapping[str, JSONObject]) -> JSONObject:
+    """Join schemas that refer to each other into one that refers to itself.
+
+    Definitions keep their order; a schema comes after those that it refers to.
+
+    Args:
+        schemas: By file name.
+
+    Raises:
+        ValueError: two of them define the same name, or refer to each other in a circle.
+    """
+    definitions: JSONObject = {}
+    for file in TopologicalSorter(
+        {file: _references(schema) for file, schema in sorted(schemas.items())}
+    ).static_order():
+        for name, definition in schemas[file]["$defs"].items():
+            if name in definitions:
+                raise ValueError(f"{name} is defined in {file}, and in another schema before it")
+            definitions[name] = _rewrite(definition, _without_file)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "$defs": definitions}
+
+
+def _references(schema: JSONObject) -> list[str]:
+    """Return the names of the files that a schema refers to."""
+    files: set[str] = set()
+
+    def note(part: JSONObject) -> JSONObject:
+        files.add(part.get("$ref", "").partition("#")[0])
+        return part
+
+    _rewrite(schema, note)
+    return sorted(files - {""})
+
+
+def _without_file(part: JSONObject) -> JSONObject:
+    return {**part, "$ref": "#" + part["$ref"].partition("#")[2]} if "$ref" in part else part
+
+
+def _rewrite(value: object, rewrite: Callable[[JSONObject], JSONObject]) -> Any:
+    """Return a JSON value with every object in it rewritten, the inner ones first."""
+    if isinstance(value, list):
+        return [_rewrite(item, rewrite) for item in cast("list[object]", value)]
+    if isinstance(value, dict):
+        items = cast("JSONObject", value).items()
+        return rewrite({key: _rewrite(item, rewrite) for key, item in items})
+    return value
+
+
+def generate_sources(schemas: Mapping[str, JSONObject]) -> dict[str, str]:
+    """Return the source of each generated module, by its path in the repository.
+
+    Args:
+        schemas: By file name.
+
+    Raises:
+        ValueError: see `bundle`.
+    """
+    bundled = bundle(schemas)
+    canonical = json.dumps(bundled, sort_keys=True)
+    digest = hashlib.sha256(canonical.encode()).hexdigest()[:16]
+    # A patch release of the generator may not change its output, and if it does, that shows.
+    generator = ".".join(version("datamodel-code-generator").split(".")[:2])
+    source = generate(
+        json.dumps(_for_generator(bundled)),
+        input_file_type=InputFileType.JsonSchema,
+        output_model_type=DataModelType.TypingTypedDict,
+        target_python_version=PythonVersion.PY_311,
+        builtin_format_line_length=_LINE_LENGTH,
+        custom_file_header=_TYPES_HEADER.format(generator=generator, digest=digest),
+        custom_template_dir=_TEMPLATES,
+        disable_future_imports=True,  # or Python takes the optional keys for required ones
+        enum_field_as_literal=LiteralType.All,
+        formatters=[Formatter.BUILTIN],
+        skip_root_model=True,
+        special_field_name_prefix="",  # a key such as _meta is to stay what it is
+        use_double_quotes=True,
+        use_field_description=True,
+        use_schema_description=True,
+        use_single_line_docstring=True,
+    )
+    types = cast("str", source)  # and not several modules, nor a file
+    # The generator's formatter spreads a dictionary of one item; ours puts it in one line.
+    types = re.sub(r"\{\n +(.*)\n +\}", r"{\1}", types)
+    names = sorted(bundled["$defs"], key=str.lower)
+    imports = "".join(f"from ._wire_types import {name} as {name}\n" for name in names)
+    return {
+        TYPES: f"{types}\n",
+        NAMESPACE: f"{_NAMESPACE_HEADER.format(digest=digest)}\n{imports}",
+    }
+
+
+def _for_generator(bundled: JSONObject) -> JSONObject:
+    definitions: JSONObject = {}
+    for name, definition in bundled["$defs"].items():
+        text = definition["description"]
+        if nodes := definition.get("x-nodes"):
+            text += f"\n\nShown by {', '.join(nodes)}."
+        if frame := definition.get("x-frame"):
+            text += f"\n\nThe data of a frame of type ``{frame}``."
+        definitions[name] = _rewrite({**definition, "description": text}, _plain)
+    return {**bundled, "$defs": definitions}
+
+
+def _plain(part: JSONObject) -> JSONObject:
+    """Return a part of a schema with text that fits its lines, and without tuples.
+
+    What Python reads from a JSON array is a list, but the generator makes a tuple of an array whose
+    items are described one by one.
+    """
+    if "prefixItems" in part:
+        part = {key: item for key, item in part.items() if key not in {"prefixItems", "minItems"}}
+    text = part.get("description")
+    return {**part, "description": _wrap(text)} if isinstance(text, str) else part
+
+
+def _wrap(text: str) -> str:
+    """Break text into lines that fit a docstring in a class."""
+    quotes = '"""'
+    width = _LINE_LENGTH - 4
+    if len(text) + 2 * len(quotes) <= width:
+        return text
+    paragraphs = (quotes + text).split("\n\n")
+    lines = "\n\n".join(textwrap.fill(paragraph, width) for paragraph in paragraphs)
+    return lines.removeprefix(quotes)

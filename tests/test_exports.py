@@ -1,0 +1,187 @@
+"""The public surface, and the layers beneath it."""
+
+from __future__ import annotations
+
+import ast
+import enum
+import inspect
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from types import UnionType
+from typing import Any
+
+import pytest
+
+import comfy_trio
+
+PACKAGE = Path(comfy_trio.__file__).parent
+NAMESPACES = ["comfy_trio", "comfy_trio.testing", "comfy_trio.types", "comfy_trio.wire"]
+
+# Layer by module, from the bottom: a module imports only from layers below, or from its own.
+LAYERS: list[set[str]] = [
+    {
+        "_address",
+        "_dynamic_inputs",
+        "_errors",
+        "_events",
+        "_logging",
+        "_prompt",
+        "_replies",
+        "_result",
+        "_seeds",
+        "_state",
+        "_util",
+        "_validation",
+        "_validation_errors",
+        "_version",
+        "_wire",
+        "_wire_types",
+        "_workflow",
+        "types",
+        "wire",
+    },
+    {"_http", "_network", "_transport", "_websocket"},
+    {"_connection", "_mailbox", "_session", "_supervisor", "_tracker"},
+    {"_client", "_file", "_job", "_node"},
+    {"__init__", "testing"},
+    {"__main__", "_cli"},
+]
+LAYER_OF = {module: number for number, layer in enumerate(LAYERS) for module in layer}
+IO_MODULES = {"httpx", "trio", "trio_websocket"}
+
+
+def imports_of(path: Path) -> set[str]:
+    """The modules that a file imports at run time or for its types, relative ones by name."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            if node.level == 0:
+                names.add(node.module or "")
+            elif node.module is None:
+                names |= {f"comfy_trio.{alias.name}" for alias in node.names}
+            else:
+                names.add(f"comfy_trio.{node.module}")
+    return names
+
+
+MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
+
+
+def test_every_module_has_a_layer() -> None:
+    packages = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert {*MODULES, *packages} <= LAYER_OF.keys()
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if name != "__init__"])
+def test_imports_flow_downwards(module: str) -> None:
+    for name in imports_of(PACKAGE / f"{module}.py"):
+        if name.startswith("comfy_trio."):
+            imported = name.split(".")[1]
+            assert LAYER_OF[imported] <= LAYER_OF[module], f"{module} imports {imported}"
+
+
+@pytest.mark.parametrize("module", sorted(LAYERS[0]))
+def test_the_core_does_no_io(module: str) -> None:
+    assert not imports_of(PACKAGE / f"{module}.py") & IO_MODULES
+
+
+def test_only_one_module_sees_httpx_exceptions() -> None:
+    users = {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        if "except" in path.read_text(encoding="utf-8")
+        and "except httpx" in path.read_text(encoding="utf-8")
+    }
+    assert users <= {"_http.py"}
+
+
+def test_the_core_is_importable_without_trio() -> None:
+    names = [f"comfy_trio.{module}" for module in sorted(LAYERS[0])]
+    code = (
+        "import sys\n"
+        "for name in ('trio', 'httpx', 'trio_websocket'): sys.modules[name] = None\n"
+        + "".join(f"import {name}\n" for name in names)
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_two_lists_of_public_names_agree() -> None:
+    tree = ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))
+    block = next(
+        node for node in tree.body if isinstance(node, ast.If) and isinstance(node.test, ast.Name)
+    )
+    for_checkers = {
+        alias.asname: node.module
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert for_checkers == comfy_trio._HOME_OF
+    assert dir(comfy_trio) == sorted([*for_checkers, "__version__"])
+
+
+def public_items(namespace: str) -> list[tuple[str, Any]]:
+    module = import_module(namespace)
+    return [
+        (name, getattr(module, name))
+        for name in dir(module)
+        if not name.startswith("_") and not inspect.ismodule(getattr(module, name))
+    ]
+
+
+@pytest.mark.parametrize("namespace", NAMESPACES)
+def test_everything_public_has_a_docstring(namespace: str) -> None:
+    for name, item in public_items(namespace):
+        if inspect.isclass(item) or inspect.isfunction(item):
+            assert inspect.getdoc(item), name
+
+
+def is_value(item: type) -> bool:
+    """Whether a class is attrs-frozen, an enumeration, an exception or a protocol."""
+    return (
+        issubclass(item, BaseException | enum.Enum | dict)
+        or getattr(item, "_is_protocol", False)
+        or hasattr(item, "__attrs_attrs__")
+    )
+
+
+@pytest.mark.parametrize("namespace", ["comfy_trio", "comfy_trio.testing"])
+def test_classes_are_final_values_or_exceptions(namespace: str) -> None:
+    for name, item in public_items(namespace):
+        if inspect.isclass(item):
+            assert is_value(item) or getattr(item, "__final__", False), name
+
+
+def test_handles_are_final() -> None:
+    for _, item in public_items("comfy_trio"):
+        if type(item).__name__ == "NoPublicConstructor":
+            assert item.__final__
+
+
+def test_public_names_say_where_they_are_found() -> None:
+    for name, item in public_items("comfy_trio"):
+        if inspect.isclass(item):
+            assert item.__module__ == "comfy_trio", name
+        elif not isinstance(item, UnionType):
+            assert callable(item)
+
+
+def test_unknown_names() -> None:
+    with pytest.raises(AttributeError, match="module 'comfy_trio' has no attribute 'nope'"):
+        comfy_trio.nope  # type: ignore[attr-defined]  # noqa: B018  # pyright: ignore
+
+
+def test_error_codes_are_stable_and_one_a_class() -> None:
+    classes = [
+        item
+        for _, item in public_items("comfy_trio")
+        if inspect.isclass(item) and issubclass(item, comfy_trio.ComfyError)
+    ]
+    abstract = {comfy_trio.ComfyError, comfy_trio.JobError}
+    codes = [item.code for item in classes if item not in abstract]
+    assert sorted(codes) == sorted(comfy_trio.ErrorCode)
+    assert all(code.startswith("E_") for code in codes)

@@ -1,0 +1,242 @@
+"""Outcomes survive lost sockets, ambiguous replies and forgetful servers."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import httpx
+import prompts
+import pytest
+import trio
+
+from comfy_trio import (
+    Comfy,
+    DisconnectedError,
+    EnqueueFailedError,
+    ExecutionFailedError,
+    ReconnectPolicy,
+    ServerUnreachableError,
+    WentMissingError,
+    open_comfy,
+)
+
+if TYPE_CHECKING:
+    from trio.testing import MockClock
+
+    from comfy_trio.testing import EmbeddedServer
+
+
+async def test_a_socket_that_drops_during_a_job(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    async with comfy.open_job(prompts.slow(20)) as job:
+        await trio.sleep(0.5)
+        server.faults.drop_sockets()
+        assert (await job.wait())["9"]
+    assert comfy.connection_state.value == "connected"
+    assert server.statistics().sockets == 1
+
+
+async def test_a_socket_that_drops_many_times(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def drop() -> None:
+            for number in range(10):
+                await trio.sleep(0.3)
+                if number % 2:
+                    server.faults.drop_sockets()
+                else:
+                    server.faults.close_sockets()
+
+        results = [await comfy.run(prompts.slow(5)) for _ in range(10)]
+        assert all(result["9"] for result in results)
+    assert server.statistics().requests["GET /ws"] == 11
+
+
+async def test_the_end_of_a_job_is_missed(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    async with comfy.open_job(prompts.slow(10)) as job:
+        await trio.sleep(0.5)
+        server.faults.answer("GET /ws", 503, times=3)
+        server.faults.drop_sockets()
+        assert (await job.wait())["9"]
+
+
+async def test_a_deaf_socket(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    server.faults.deaf = True
+    assert (await comfy.run(prompts.image()))["9"]
+    with pytest.raises(ExecutionFailedError, match="boom"):
+        await comfy.run(prompts.failing())
+    assert comfy.connection_state.value == "connected"
+
+
+async def test_a_long_job_on_a_deaf_socket(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    async with comfy.open_job(prompts.slow(100, delay=1)) as job:
+        await trio.sleep(5)
+        server.faults.deaf = True
+        assert (await job.wait())["9"]
+    asked = server.statistics().requests["GET /queue"]
+    assert 5 <= asked <= 12  # every ten seconds of a hundred
+
+
+async def test_websockets_refused_for_good(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    server.faults.answer("GET /ws", 503, times=math.inf)
+    server.faults.drop_sockets()
+    for _ in range(3):
+        assert (await comfy.run(prompts.slow(10)))["9"]
+    await trio.sleep(300)
+    assert comfy.connection_state.value == "failed"
+    assert (await comfy.run(prompts.slow(10)))["9"]
+
+
+async def test_reconnecting_follows_the_policy(
+    autojump_clock: MockClock, server: EmbeddedServer
+) -> None:
+    policy = ReconnectPolicy(attempts=5, base=1, cap=3, jitter=0)
+    assert [policy.pause(attempt) for attempt in range(1, 6)] == [0, 1, 2, 3, 3]
+    async with open_comfy(server.url, transport=server.transport, reconnect=policy) as comfy:
+        server.faults.answer("GET /ws", 503, times=math.inf)
+        server.faults.drop_sockets()
+        await trio.sleep(8.9)
+        assert comfy.connection_state.value == "reconnecting"
+        await trio.sleep(0.2)
+        assert comfy.connection_state.value == "failed"
+        assert server.statistics().requests["GET /ws"] == 1 + 5
+    for attempt in range(1, 20):
+        assert ReconnectPolicy(jitter=1).pause(attempt) <= 15
+
+
+# --- The POST -------------------------------------------------------------------------------------
+
+
+async def test_a_post_whose_reply_is_lost_is_not_sent_again(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    for prompt in (prompts.image(), prompts.slow(20)):
+        server.faults.break_connection("POST /prompt", after=True)
+        assert (await comfy.run(prompt))["9"]
+    assert server.statistics().requests["POST /prompt"] == 2
+    assert server.statistics().history == 2
+
+
+async def test_a_post_whose_reply_is_lost_with_the_socket(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    server.faults.break_connection("POST /prompt", after=True)
+    server.faults.deaf = True
+    assert (await comfy.run(prompts.slow(20)))["9"]
+    assert server.statistics().requests["POST /prompt"] == 1
+
+
+@pytest.mark.parametrize("status", [502, 504])
+async def test_a_proxy_that_gives_up_on_a_post(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer, status: int
+) -> None:
+    server.faults.answer("POST /prompt", status, "<h1>Gateway</h1>", after=True)
+    assert (await comfy.run(prompts.image()))["9"]
+    server.faults.answer("POST /prompt", status, "<h1>Gateway</h1>")
+    with pytest.raises(EnqueueFailedError, match="<h1>Gateway</h1>"):
+        await comfy.run(prompts.image())
+    assert server.statistics().history == 1
+
+
+async def test_a_post_that_never_arrived(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    server.faults.break_connection("POST /prompt")
+    with pytest.raises(DisconnectedError, match="broke during POST"):
+        await comfy.run(prompts.image())
+    assert server.statistics().history == 0
+    assert "0 live jobs" in repr(comfy)
+
+
+# --- A forgetful server ---------------------------------------------------------------------------
+
+
+async def test_a_server_that_restarts_during_a_job(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    async with comfy.open_job(prompts.slow(20)) as job:
+        await trio.sleep(0.5)
+        server.restart()
+        with pytest.raises(WentMissingError, match="or the server was restarted"):
+            await job.wait()
+    assert (await comfy.run(prompts.image()))["9"]
+
+
+async def test_a_history_that_is_cleared_too_early(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    """What the frames told is enough."""
+    server.faults.answer("GET /history/{prompt_id}", 200, "{}", times=math.inf)
+    result = await comfy.run(prompts.image())
+    assert result["9"]["images"]
+    with pytest.raises(ExecutionFailedError, match="boom"):
+        await comfy.run(prompts.failing())
+
+
+async def test_someone_takes_our_job_out_of_the_queue(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    first = await comfy.submit(prompts.slow(300))
+    second = await comfy.submit(prompts.image())
+    async with httpx.AsyncClient(transport=server.transport.http_transport()) as page:
+        await page.post(f"{server.url}/api/queue", json={"clear": True})
+    with pytest.raises(WentMissingError, match="someone removed it"):
+        await second.wait()
+    assert not first.done
+    await first.cancel()
+
+
+async def test_a_server_that_is_busy_fails_nothing(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    async with comfy.open_job(prompts.slow(2, delay=60)) as job:
+        server.faults.slow("GET /queue", 90)
+        assert (await job.wait())["9"]
+
+
+async def test_a_server_that_replies_nonsense_for_a_while(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    for route in ("GET /queue", "GET /history/{prompt_id}"):
+        server.faults.answer(route, 500, "<html>", times=5)
+        server.faults.answer(route, 200, "[]", times=5)
+        server.faults.answer(route, 200, '{"half": ', times=5)
+    assert (await comfy.run(prompts.slow(5)))["9"]
+
+
+async def test_a_server_that_is_gone_for_good(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    """Nothing hangs: when all attempts to reconnect have failed, the jobs fail too."""
+    async with comfy.open_job(prompts.slow(300, delay=1)) as job:
+        server.faults.break_connection("*", times=math.inf)
+        server.faults.drop_sockets()
+        with pytest.raises(DisconnectedError, match=f"job {job.prompt_id}: the connection"):
+            await job.wait()
+        assert trio.current_time() < 200
+    with pytest.raises((ServerUnreachableError, DisconnectedError)):
+        await comfy.run(prompts.image())
+
+
+async def test_a_server_that_comes_back_in_time(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    async with comfy.open_job(prompts.slow(100)) as job:
+        server.faults.break_connection("*", times=math.inf)
+        server.faults.drop_sockets()
+        await trio.sleep(30)
+        server.faults.clear()
+        assert (await job.wait())["9"]
