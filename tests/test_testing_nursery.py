@@ -41,7 +41,7 @@ async def test_nothing_hangs_when_cancelled_before() -> None:
 
 
 async def test_the_error_of_the_block_comes_out_as_itself() -> None:
-    with pytest.raises(ValueError, match=r"^mine$"):
+    with pytest.raises(ValueError, match=r"^mine$"):  # noqa: PT012
         async with open_service_nursery() as nursery:
             nursery.start_soon(trio.sleep_forever)
             raise ValueError("mine")
