@@ -104,15 +104,17 @@ _HOMES = {
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 
-def __getattr__(name: str) -> object:
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value: object = getattr(import_module(f".{home}", __name__), name)
-    if isinstance(value, type):
-        value.__module__ = __name__  # where people find it, also in tracebacks
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # or else checkers would believe in any name
+
+    def __getattr__(name: str) -> object:
+        home = _HOME_OF.get(name)
+        if home is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value: object = getattr(import_module(f".{home}", __name__), name)
+        if isinstance(value, type):
+            value.__module__ = __name__  # where people find it, also in tracebacks
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:

@@ -18,11 +18,11 @@ from ._job import Job
 from ._logging import logger
 from ._network import NetworkTransport
 from ._node import NodeNamespace
-from ._replies import get, post, quote_segment, require_object
+from ._replies import post
 from ._seeds import fill_seeds, seed_range, wants_seeds
 from ._session import Session, SessionOptions, open_session
 from ._state import JobPlan
-from ._util import NoPublicConstructor, as_object
+from ._util import NoPublicConstructor
 from ._workflow import Workflow
 
 if TYPE_CHECKING:
@@ -259,15 +259,14 @@ class Comfy(metaclass=NoPublicConstructor):
         )
 
     async def _declaration(self, class_type: str) -> JSONObject:
-        """Return a class's entry in `/object_info`; empty if the server has none to give."""
+        """Return a class's declaration, asked for once; empty if the server has none to give."""
         if class_type not in self._declarations:
-            request = get(f"/object_info/{quote_segment(class_type)}")
             try:
-                reply = require_object(await self._session.http.request(request), "a class")
+                found = await self.node.definitions(class_type)
             except ResponseError as error:
                 logger.debug("no declaration of %s: %s", class_type, error)
                 return {}
-            self._declarations[class_type] = as_object(reply.get(class_type))
+            self._declarations[class_type] = found.get(class_type, {})
         return self._declarations[class_type]
 
     async def _stop(self, tracker: JobTracker) -> None:

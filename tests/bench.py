@@ -181,7 +181,7 @@ async def read_frames(url: str, prompt_id: str) -> None:
     transport = NetworkTransport.to(address, None)
     nobody: Any = None
     supervisor = JobSupervisor(nobody, nobody, lambda: ConnectionState.CONNECTED)
-    prompt = {str(number): {"class_type": "K", "inputs": {}} for number in range(8)}
+    prompt: dict[str, Any] = {str(number): {"class_type": "K", "inputs": {}} for number in range(8)}
     events = supervisor.register(JobPlan(prompt_id, prompt)).subscribe()
     await Connection(
         address,

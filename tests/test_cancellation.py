@@ -99,13 +99,15 @@ async def test_an_exception_in_the_block_stops_the_job(
     autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
 ) -> None:
     error = RuntimeError("mine")
+    jobs: list[Job] = []
     with pytest.raises(RuntimeError) as caught:
         async with comfy.open_job(prompts.slow(100)) as job:
+            jobs.append(job)
             await wait_until_running(job)
             raise error
     assert caught.value is error
     assert nothing_left(server)
-    assert job.done
+    assert jobs[0].done
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -262,7 +264,8 @@ async def test_waiters_end_with_the_client(
                 await job.wait()
 
         async with open_comfy(server.url, transport=server.transport) as comfy:
-            nursery.start_soon(wait, await comfy.submit(prompts.slow(100)))
+            job = await comfy.submit(prompts.slow(100))
+            nursery.start_soon(wait, job)
             server.faults.hang("*", times=math.inf)
 
 

@@ -129,7 +129,7 @@ async def test_at_most_so_many_requests_at_once(server: EmbeddedServer) -> None:
         async with trio.open_nursery() as nursery:
             for _ in range(3):
                 nursery.start_soon(client.request, QUEUE)
-            while server.statistics().requests.get("GET /queue") != 3:
+            while server.statistics().requests.get("GET /queue") != 3:  # noqa: ASYNC110
                 await trio.lowlevel.checkpoint()
             nursery.start_soon(client.request, QUEUE_LENGTH)
             await trio.testing.wait_all_tasks_blocked()
@@ -240,7 +240,7 @@ async def test_a_kept_connection_that_the_server_closes_is_no_failure() -> None:
 async def tls_before(url: str, ca: trustme.CA) -> AsyncGenerator[str, None]:
     """Take TLS off before a server, as a reverse proxy does."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    ca.issue_cert("127.0.0.1").configure_cert(context)
+    ca.issue_cert("127.0.0.1").configure_cert(context)  # pyright: ignore[reportUnknownMemberType]
     host, _, port = url.removeprefix("http://").partition(":")
 
     async def pump(source: trio.abc.ReceiveStream, target: trio.abc.Stream) -> None:
@@ -266,7 +266,7 @@ async def tls_before(url: str, ca: trustme.CA) -> AsyncGenerator[str, None]:
 async def test_tls(server: EmbeddedServer) -> None:
     ca = trustme.CA()
     trusting = ssl.create_default_context()
-    ca.configure_trust(trusting)
+    ca.configure_trust(trusting)  # pyright: ignore[reportUnknownMemberType]
     with trio.fail_after(DEADLINE):
         async with server.listen() as url, tls_before(url, ca) as secure:
             async with open_comfy(secure, ssl_context=trusting) as comfy:
