@@ -275,6 +275,17 @@ async def test_a_silently_blocked_value(autojump_clock: MockClock) -> None:
         assert entry["outputs"] == {}
 
 
+async def test_a_blocked_value_in_place_of_a_list(autojump_clock: MockClock) -> None:
+    async with open_client() as client:
+        entry = await client.run(
+            graph(
+                stop=("Block", {}), many=("Listed", {"count": "stop"}), out=("Show", {"a": "many"})
+            )
+        )
+        assert entry["status"]["completed"]
+        assert entry["outputs"] == {}
+
+
 async def test_an_error_is_told_and_kept(autojump_clock: MockClock) -> None:
     async with open_client() as client:
         prompt_id = await client.submit(
@@ -439,6 +450,27 @@ async def test_interrupting_the_node_that_runs(autojump_clock: MockClock) -> Non
         assert (await client.run(graph(x=("Show", {}))))["status"]["completed"]
 
 
+async def test_an_interruption_that_a_node_does_not_notice_hits_the_next(
+    autojump_clock: MockClock,
+) -> None:
+    async def stubborn(_run: NodeRun) -> NodeResult:
+        server._engine.interrupt()
+        return NodeResult((1,))
+
+    node = NodeType(class_type="Stubborn", run=stubborn, outputs=("*",))
+    async with (
+        open_embedded_server(nodes=[*NODES, node]) as server,
+        httpx.AsyncClient(transport=server.transport.http_transport(), base_url=server.url) as http,
+    ):
+        prompt = graph(a=("Stubborn", {}), b=("Show", {"a": "a"}))
+        await http.post("/prompt", json={"prompt": prompt})
+        await trio.sleep(1)
+        (entry,) = (await http.get("/history")).json().values()
+        event, data = entry["status"]["messages"][-1]
+        assert event == "execution_interrupted"
+        assert (data["node_id"], data["executed"]) == ("b", ["a"])
+
+
 async def test_interrupting_nothing_does_nothing(autojump_clock: MockClock) -> None:
     async with open_client() as client:
         await client.post("/interrupt")
@@ -536,6 +568,15 @@ async def test_restart_forgets_everything_but_files(autojump_clock: MockClock) -
         async with connect(client.server, "again") as client.socket:
             client.sid = "again"
             assert (await client.run(graph(x=("Show", {}))))["prompt"][0] == 0
+
+
+async def test_what_it_says_of_itself(autojump_clock: MockClock) -> None:
+    async with open_client() as client:
+        assert repr(client.server) == (
+            "<EmbeddedServer 0.27.0 [1 sockets, 0 running, 0 pending, 0 in history]>"
+        )
+    with pytest.raises(TypeError, match=r"has no public constructor$"):
+        EmbeddedServer()
 
 
 async def test_time_is_the_clocks(autojump_clock: MockClock) -> None:

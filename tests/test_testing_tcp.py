@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -197,15 +197,18 @@ async def test_leaving_ends_what_is_open(caplog: pytest.LogCaptureFixture) -> No
 
 async def test_a_client_that_does_not_read_does_not_hold_up_the_end() -> None:
     with trio.fail_after(20):
-        async with open_embedded_server() as server, server.listen() as url:
-            host, port = url.removeprefix("http://").split(":")
-            async with await trio.open_tcp_stream(host, int(port)) as stream:
-                big = server.files.folder("output") / "big.bin"
-                big.write_bytes(bytes(2**25))
+        async with open_embedded_server() as server:
+            big = server.files.folder("output") / "big.bin"
+            big.write_bytes(bytes(2**25))
+            async with AsyncExitStack() as clients, server.listen() as url:
+                host, port = url.removeprefix("http://").split(":")
+                stream = await trio.open_tcp_stream(host, int(port))
+                await clients.enter_async_context(stream)
                 await stream.send_all(b"GET /view?filename=big.bin HTTP/1.1\r\nHost: x\r\n\r\n")
                 while "GET /view" not in server.statistics().requests:  # noqa: ASYNC110
                     await trio.sleep(0.01)
                 await trio.sleep(0.1)
+                assert server.statistics().connections == 1
 
 
 async def test_serve_forever() -> None:

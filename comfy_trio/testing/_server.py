@@ -149,13 +149,13 @@ class EmbeddedServer(metaclass=NoPublicConstructor):
         front = TCPFront(self._app, self.faults)
         bound = listeners[0].socket.getsockname()
         name = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
-        try:
-            async with trio.open_nursery() as nursery:
-                await nursery.start(trio.serve_listeners, front.handle, listeners)
-                task_status.started(f"http://{name}:{bound[1]}{self._base_path}")
+        async with trio.open_nursery() as nursery:
+            await nursery.start(trio.serve_listeners, front.handle, listeners)
+            task_status.started(f"http://{name}:{bound[1]}{self._base_path}")
+            try:
                 await trio.sleep_forever()
-        finally:
-            front.abort()
+            finally:
+                front.abort()
 
 
 @asynccontextmanager
