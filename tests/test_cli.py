@@ -6,6 +6,7 @@ Servers listen on loopback, on a port that the system picks. Nothing sleeps for 
 from __future__ import annotations
 
 import io
+import logging
 import os
 import re
 import signal
@@ -287,6 +288,26 @@ async def test_errors_become_one_message(error: Exception, message: str) -> None
     assert await supervise(fail, screen) == 1
     assert err.getvalue() == message
     assert out.getvalue() == ""
+
+
+async def test_warnings_of_the_library_are_shown() -> None:
+    logger = logging.getLogger("comfy_trio")
+
+    async def warn(screen: Screen) -> None:
+        await trio.lowlevel.checkpoint()
+        logger.info("not worth a line")
+        logger.warning("job %s is [odd]", 1)
+
+    screen, out, err = piped()
+    assert await supervise(warn, screen) == 0
+    assert (out.getvalue(), err.getvalue()) == ("", "warning: job 1 is [odd]\n")
+    logger.warning("nobody listens")
+    # Where both are one terminal, the console that may be drawing a bar writes it.
+    terminal, other = io.StringIO(), io.StringIO()
+    screen = Screen(*(Console(file=file, force_terminal=True) for file in (terminal, other)))
+    assert await supervise(warn, screen) == 0
+    assert ANSI.sub("", terminal.getvalue()) == "warning: job 1 is [odd]\n"
+    assert other.getvalue() == ""
 
 
 async def test_a_bug_is_not_hidden() -> None:

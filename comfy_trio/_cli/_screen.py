@@ -45,3 +45,9 @@ class Screen:
     def error(self, message: str) -> None:
         """Write an error's message."""
         self.err.print(Text.assemble(("error: ", "bold red"), message), soft_wrap=True)
+
+    def warning(self, message: str) -> None:
+        """Write a warning's message."""
+        # Where both are one terminal, only the one that draws the progress bar can write around it.
+        console = self.out if self.out.is_terminal and self.err.is_terminal else self.err
+        console.print(Text.assemble(("warning: ", "bold yellow"), message), soft_wrap=True)

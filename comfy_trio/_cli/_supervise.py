@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, final
 
 import trio
 
@@ -41,11 +42,37 @@ async def supervise(
         until_interrupted: Whether Ctrl-C is how the command is meant to end, which is no failure.
     """
     code = 0
-    with trio.CancelScope() as scope, _cancelled_by_signals(scope, screen) as signals:
+    with (
+        _warnings_shown(screen),
+        trio.CancelScope() as scope,
+        _cancelled_by_signals(scope, screen) as signals,
+    ):
         code = await _run(command, screen)
     if scope.cancelled_caught:
         return 0 if until_interrupted else SIGNALLED + signals[0]
     return code
+
+
+@final
+class _Warnings(logging.Handler):
+    def __init__(self, screen: Screen) -> None:
+        super().__init__(logging.WARNING)
+        self._screen = screen
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._screen.warning(record.getMessage())
+
+
+@contextmanager
+def _warnings_shown(screen: Screen) -> Generator[None]:
+    """Show the library's warnings, such as that it connects again: it is silent by itself."""
+    logger = logging.getLogger("comfy_trio")
+    handler = _Warnings(screen)
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
 
 
 @contextmanager
