@@ -45,7 +45,7 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The tests, on the installed package; every server they talk to is embedded."""
     session.install(ALL_EXTRAS, *groups("test"))
-    session.run("pytest", "-m", "not real", *session.posargs)
+    session.run("pytest", *session.posargs)
 
 
 @nox.session

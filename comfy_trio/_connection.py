@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from enum import Enum
 from typing import TYPE_CHECKING, final
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 
     from ._address import ServerAddress
     from ._transport import Transport, WebSocket
+
+
+LOSSES = (WebSocketRejected, WebSocketUnreachable, WebSocketClosed)
+STABLE = 10.0
+"""Seconds after which a connection that is lost is worth another one at once."""
 
 
 class ConnectionState(Enum):
@@ -74,6 +80,7 @@ class Connection:
         transport: How to connect.
         max_message_size: In bytes.
         reconnect: What to do when the socket is lost.
+        connect_timeout: Seconds for each attempt to connect.
         on_event: Called for each event, in order. Must not raise.
         on_reconnected: Called after each connect but the first. Must not raise.
     """
@@ -87,6 +94,7 @@ class Connection:
         transport: Transport,
         max_message_size: int,
         reconnect: ReconnectPolicy,
+        connect_timeout: float,
         on_event: Callable[[ServerEvent], None],
         on_reconnected: Callable[[], None],
     ) -> None:
@@ -97,10 +105,12 @@ class Connection:
         self._transport = transport
         self._max_message_size = max_message_size
         self._reconnect = reconnect
+        self._connect_timeout = connect_timeout
         self._on_event = on_event
         self._on_reconnected = on_reconnected
         self._reading: trio.CancelScope | None = None
         self._closing = False
+        self._connected_at = math.inf
 
     async def run(self, on_connected: Callable[[], None]) -> None:
         """Connect, and read until `close`.
@@ -113,20 +123,28 @@ class Connection:
         """
         try:
             await self._converse(on_connected)
-        except (WebSocketRejected, WebSocketUnreachable, WebSocketClosed) as error:
+        except LOSSES as error:
             if self.state is ConnectionState.CONNECTING:
                 raise self._explain(error) from error
-            self._lost(error)
-        attempt = 1
-        while not self._closing and attempt <= self._reconnect.attempts:
-            await trio.sleep(self._reconnect.pause(attempt))
-            attempt += 1
+            self._lost(f"the WebSocket is lost: {error}")
+        tries = failures = 0
+        while not self._closing and failures < self._reconnect.attempts:
+            tries += 1
+            await trio.sleep(self._reconnect.pause(tries))
+            self._connected_at = math.inf
             try:
                 await self._converse(self._on_reconnected)
-            except (WebSocketRejected, WebSocketUnreachable, WebSocketClosed) as error:
+            except LOSSES as error:
                 if self.state is ConnectionState.CONNECTED:
-                    attempt = 1
-                self._lost(error)
+                    failures = 0
+                    self._lost(f"the WebSocket is lost again: {error}")
+                else:
+                    failures += 1
+                    attempts = self._reconnect.attempts
+                    self._lost(f"no WebSocket yet (attempt {failures} of {attempts}): {error}")
+                # A server that hangs up at once is not asked again at once.
+                if trio.current_time() - self._connected_at >= STABLE:
+                    tries = 0
         self.state = ConnectionState.CLOSED if self._closing else ConnectionState.FAILED
         if not self._closing:
             logger.error("%s: gave up reconnecting the WebSocket", self._address)
@@ -140,24 +158,29 @@ class Connection:
         if self._reading is not None:
             self._reading.cancel("the client is closed")
 
-    def _lost(self, error: Exception) -> None:
+    def _lost(self, message: str) -> None:
         self.state = ConnectionState.RECONNECTING
-        logger.warning("%s: the WebSocket is lost: %s", self._address, error)
+        logger.warning("%s: %s", self._address, message)
 
     async def _converse(self, on_greeting: Callable[[], None]) -> None:
         """Connect and read. Returns when `close` is called, or raises what ended the socket."""
-        async with self._transport.open_websocket(
-            self._url, headers=self._headers, max_message_size=self._max_message_size
-        ) as websocket:
-            await websocket.send(feature_flags_frame())
-            greeting = decode_frame(await websocket.receive())
-            if not isinstance(greeting, Status):
-                raise WebSocketClosed(reason=f"the greeting is {greeting!r:.200}, not a status")
-            self._on_event(greeting)
-            self.state = ConnectionState.CONNECTED
-            on_greeting()
-            with trio.CancelScope() as self._reading:
-                await self._read(websocket)
+        with trio.move_on_after(self._connect_timeout) as connecting:
+            async with self._transport.open_websocket(
+                self._url, headers=self._headers, max_message_size=self._max_message_size
+            ) as websocket:
+                await websocket.send(feature_flags_frame())
+                greeting = decode_frame(await websocket.receive())
+                if not isinstance(greeting, Status):
+                    raise WebSocketClosed(reason=f"the greeting is {greeting!r:.200}, no status")
+                connecting.deadline = math.inf
+                self._on_event(greeting)
+                self.state = ConnectionState.CONNECTED
+                self._connected_at = trio.current_time()
+                on_greeting()
+                with trio.CancelScope() as self._reading:
+                    await self._read(websocket)
+        if connecting.cancelled_caught:
+            raise WebSocketUnreachable(f"no greeting within {self._connect_timeout} s")
 
     async def _read(self, websocket: WebSocket) -> None:
         while True:

@@ -144,7 +144,7 @@ def raise_for_status(reply: Reply) -> None:
 
 
 def _quoted(summary: ReplySummary) -> str:
-    return f": {_one_line(summary.snippet)}" if summary.snippet else " and an empty body"
+    return f": {_one_line(summary.snippet)[:200]}" if summary.snippet else " and an empty body"
 
 
 def _one_line(text: str) -> str:

@@ -11,13 +11,13 @@ import attrs
 import trio
 
 from ._connection import Connection, ConnectionState, ReconnectPolicy
-from ._errors import ComfyError, InternalError, ServerUnreachableError
+from ._errors import ComfyError, ServerUnreachableError
 from ._http import HttpClient
 from ._logging import logger
 from ._mailbox import Mailbox
+from ._nursery import open_service_nursery
 from ._replies import QUEUE_LENGTH, require_comfyui
 from ._supervisor import JobSupervisor
-from ._util import raise_saving_context
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 
 CLEANUP_REQUESTS = 4
+HTTP_CLOSE_TIMEOUT = 1.0
 SUBSCRIBER_BOUND = 1000
 """Unread events that a subscriber may have; older ones are dropped for newer ones."""
 
@@ -76,6 +77,7 @@ class Session:
             transport=options.transport,
             max_message_size=options.max_message_size,
             reconnect=options.reconnect,
+            connect_timeout=options.connect_timeout,
             on_event=self._on_event,
             on_reconnected=self._on_reconnected,
         )
@@ -184,45 +186,15 @@ async def open_session(
         InternalError: a task of the session crashed.
     """
     session = Session(address, options)
-    services = trio.CancelScope(shield=True)
-    host_ready: trio.Event = trio.Event()
-    service_nursery: trio.Nursery | None = None
-
-    @trio.lowlevel.enable_ki_protection  # Ctrl-C is for the program, and must not break this
-    async def host_services() -> None:
-        nonlocal service_nursery
-        with services:
-            async with trio.open_nursery() as service_nursery:
-                host_ready.set()
-                await trio.sleep_forever()
-
-    block_error: BaseException | None = None
     try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(host_services)
+        async with open_service_nursery() as nursery:
             try:
-                await host_ready.wait()
-                assert service_nursery is not None
-                await session._connect(service_nursery)
+                await session._connect(nursery)
                 yield session
-            except BaseException as error:  # noqa: ASYNC103  # raised again below
-                block_error = error  # so that it never travels through our nursery
             finally:
                 with trio.move_on_after(options.close_timeout, shield=True):
                     await session._close()
                 session._end()
-                services.cancel("the client's block is over")
-                with trio.move_on_after(1, shield=True):
-                    await session._close_http()
-    except BaseExceptionGroup as group:
-        _, crashes = group.split(trio.Cancelled)
-        if crashes is not None:
-            if crashes.subgroup(KeyboardInterrupt) is not None:
-                raise KeyboardInterrupt from group
-            raise InternalError(
-                "a background task of comfy_trio crashed; please report it"
-            ) from group
-        if block_error is None:
-            raise
-    if block_error is not None:
-        raise_saving_context(block_error)
+    finally:
+        with trio.move_on_after(HTTP_CLOSE_TIMEOUT, shield=True):
+            await session._close_http()

@@ -190,6 +190,7 @@ async def read_frames(url: str, prompt_id: str) -> None:
         transport=transport,
         max_message_size=2**28,
         reconnect=ReconnectPolicy(attempts=0),
+        connect_timeout=10,
         on_event=supervisor.route,
         on_reconnected=lambda: None,
     ).run(lambda: None)

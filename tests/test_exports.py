@@ -42,7 +42,7 @@ LAYERS: list[set[str]] = [
         "types",
         "wire",
     },
-    {"_http", "_network", "_transport", "_websocket"},
+    {"_http", "_network", "_nursery", "_transport", "_websocket"},
     {"_connection", "_mailbox", "_session", "_supervisor", "_tracker"},
     {"_client", "_file", "_job", "_node"},
     {"__init__", "testing"},

@@ -124,7 +124,6 @@ async def test_every_listener_hears_everything(autojump_clock: MockClock, comfy:
             nursery.start_soon(listen, "twin", job, 0)  # noqa: ASYNC111
             nursery.start_soon(listen, "late", job, 0.55)  # noqa: ASYNC111
         heard["after"] = await collect(job)
-    assert heard["early"] == heard["twin"]
     for events in heard.values():
         check_order(events)
         for kind in (Pending, Started, Output, Finished, NodeStarted):

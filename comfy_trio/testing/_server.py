@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn, final
 import attrs
 import trio
 
+from comfy_trio._nursery import open_service_nursery
 from comfy_trio._util import NoPublicConstructor
 
 from ._app import WEBSOCKET_ROUTE, Application, route_name, with_api
@@ -23,7 +24,6 @@ from ._hub import Hub
 from ._info_routes import InfoRoutes
 from ._job_routes import JobRoutes
 from ._memory import MemoryTransport
-from ._nursery import open_service_nursery
 from ._prompt_routes import PromptRoutes
 from ._registry import core_nodes, custom_validations, object_info
 from ._tcp import TCPFront

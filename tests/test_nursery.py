@@ -1,11 +1,12 @@
-"""The tasks behind a block of the embedded server."""
+"""Tasks that serve a block and end with it."""
 
 from __future__ import annotations
 
 import pytest
 import trio
 
-from comfy_trio.testing._nursery import open_service_nursery
+from comfy_trio import InternalError
+from comfy_trio._nursery import open_service_nursery
 
 
 async def test_tasks_outlive_a_cancellation_until_the_block_ends(
@@ -41,17 +42,29 @@ async def test_nothing_hangs_when_cancelled_before() -> None:
 
 
 async def test_the_error_of_the_block_comes_out_as_itself() -> None:
-    with pytest.raises(ValueError, match=r"^mine$"):  # noqa: PT012
+    with pytest.raises(ValueError, match=r"^mine$"):
         async with open_service_nursery() as nursery:
             nursery.start_soon(trio.sleep_forever)
             raise ValueError("mine")
 
 
-async def test_a_crash_of_a_task_ends_the_block_in_a_group() -> None:
+async def test_a_crash_of_a_task_ends_the_block_as_a_bug() -> None:
     async def crash() -> None:
         raise ValueError("a bug")
 
-    with pytest.RaisesGroup(pytest.RaisesGroup(ValueError)):
+    with pytest.raises(InternalError, match="please report it") as caught:
         async with open_service_nursery() as nursery:
             nursery.start_soon(crash)
+            await trio.sleep_forever()
+    crashes = pytest.RaisesGroup(pytest.RaisesGroup(ValueError))
+    assert crashes.matches(caught.value.__cause__)
+
+
+async def test_an_interrupt_that_hits_a_task_is_an_interrupt() -> None:
+    async def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        async with open_service_nursery() as nursery:
+            nursery.start_soon(interrupted)
             await trio.sleep_forever()

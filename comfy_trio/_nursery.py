@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from comfy_trio._util import raise_saving_context
+from ._errors import InternalError
+from ._util import raise_saving_context
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -18,15 +19,19 @@ async def open_service_nursery() -> AsyncGenerator[trio.Nursery, None]:
     """Open a nursery whose tasks are cancelled when the block ends, and not before.
 
     A cancellation from outside reaches the block alone: whoever cleans up in it still finds the
-    tasks at work, as a client does that stops its jobs at a server.
+    tasks at work, as a client does that stops its jobs at a server. Cleaning up must be bounded.
 
     What the block raises comes out as it is, not in a group: the tasks are no business of the
-    caller. Only a task that crashes, which none should, brings an exception group.
+    caller.
+
+    Raises:
+        InternalError: a task crashed, which none should.
     """
     services = trio.CancelScope(shield=True)
     opened = trio.Event()
     service_nursery: trio.Nursery | None = None
 
+    @trio.lowlevel.enable_ki_protection  # Ctrl-C is for the program, and must not break this
     async def host() -> None:
         nonlocal service_nursery
         with services:
@@ -34,7 +39,7 @@ async def open_service_nursery() -> AsyncGenerator[trio.Nursery, None]:
                 opened.set()
                 await trio.sleep_forever()
 
-    body_error: BaseException | None = None
+    block_error: BaseException | None = None
     try:
         async with trio.open_nursery() as nursery:
             # Not start(), which a cancellation would hold up for as long as the shield does.
@@ -43,13 +48,19 @@ async def open_service_nursery() -> AsyncGenerator[trio.Nursery, None]:
                 await opened.wait()
                 assert service_nursery is not None
                 yield service_nursery
-            except BaseException as exc:  # noqa: ASYNC103  # raised again below
-                body_error = exc
+            except BaseException as error:  # noqa: ASYNC103  # raised again below
+                block_error = error  # so that it never travels through our nursery
             finally:
                 services.cancel("the block that these tasks serve is over")
     except BaseExceptionGroup as group:
         _, crashes = group.split(trio.Cancelled)
-        if crashes is not None or body_error is None:
+        if crashes is not None:
+            if crashes.subgroup(KeyboardInterrupt) is not None:
+                raise KeyboardInterrupt from group
+            raise InternalError(
+                "a background task of comfy_trio crashed; please report it"
+            ) from group
+        if block_error is None:
             raise
-    if body_error is not None:
-        raise_saving_context(body_error)
+    if block_error is not None:
+        raise_saving_context(block_error)
