@@ -342,9 +342,9 @@ class ExecutionFailedError(JobError):
         self.title = title
         self.exception_type = exception_type
         self.exception_message = exception_message
-        self.traceback = tuple(traceback)
-        self.current_inputs = current_inputs or {}
-        self.executed = tuple(executed)
+        self.traceback: tuple[str, ...] = tuple(traceback)
+        self.current_inputs: JSONObject = current_inputs or {}
+        self.executed: tuple[str, ...] = tuple(executed)
 
 
 class ExecutionInterruptedError(JobError):

@@ -165,6 +165,4 @@ def _tell_next_steps(screen: Screen, *, embedded: bool) -> None:
     screen.prose("In a program of your own, with a workflow of your own:")
     screen.line("  async with open_comfy(url) as comfy:", style="cyan")
     screen.line('      result = await comfy.run(Workflow.from_file("txt2img.json"))', style="cyan")
-    screen.prose(
-        "Documentation: README.md of comfy_trio, and help(comfy_trio.open_comfy)."
-    )
+    screen.prose("Documentation: README.md of comfy_trio, and help(comfy_trio.open_comfy).")

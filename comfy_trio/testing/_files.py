@@ -83,7 +83,7 @@ class FileStore:
     """
 
     def __init__(self, root: Path) -> None:
-        self.root = root.resolve()
+        self.root: Path = root.resolve()
         for folder in FOLDERS:
             (self.root / folder).mkdir(parents=True, exist_ok=True)
 
