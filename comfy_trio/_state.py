@@ -278,25 +278,28 @@ def advance(state: JobState, event: StateEvent) -> JobState:
     kind = _kind_of(event)
     told = getattr(event, "prompt_id", None)
     foreign = told is not None and told != state.plan.prompt_id
+    if state.news:
+        state = attrs.evolve(state, news=())
     if kind is None or foreign or state.phase is Phase.ENDED:
-        return attrs.evolve(state, news=())
-    news = _milestones(state, kind, event)
-    percent = 0 if any(isinstance(item, ProgressPercent) for item in news) else state.percent
-    state = attrs.evolve(state, phase=_NEXT_PHASE[state.phase][kind], percent=percent, news=news)
+        return state
+    state = _enter_phase(state, kind, event)
     return _EFFECTS.get(type(event), _no_effect)(state, event)
 
 
-def _milestones(state: JobState, kind: _Kind, event: StateEvent) -> tuple[JobEvent, ...]:
-    """Return what the event proves to have happened and was not told before."""
-    prompt_id = state.plan.prompt_id
+def _enter_phase(state: JobState, kind: _Kind, event: StateEvent) -> JobState:
+    """Go on to the next phase, and tell what that proves to have happened."""
+    before, following = state.phase, _NEXT_PHASE[state.phase][kind]
+    if following is before:
+        return state
+    state = attrs.evolve(state, phase=following)
     if kind is _Kind.SETTLES and not isinstance(event, HistoryEntry):
-        return ()
-    news: tuple[JobEvent, ...] = ()
-    if state.phase is Phase.SUBMITTED:
-        news += (Pending(prompt_id),)
-    if state.phase in (Phase.SUBMITTED, Phase.PENDING) and kind is not _Kind.ACCEPTS:
-        news += (Started(prompt_id), ProgressPercent(prompt_id, 0))
-    return news
+        return state
+    prompt_id = state.plan.prompt_id
+    if before is Phase.SUBMITTED:
+        state = _told(state, Pending(prompt_id))
+    if before in (Phase.SUBMITTED, Phase.PENDING) and kind is not _Kind.ACCEPTS:
+        state = _told(state, Started(prompt_id), ProgressPercent(prompt_id, 0), percent=0)
+    return state
 
 
 # --- What an event changes beside the phase -------------------------------------------------------

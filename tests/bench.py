@@ -51,7 +51,9 @@ async def in_another_process(*arguments: str) -> AsyncGenerator[str, None]:
     process = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE)
     assert process.stdout is not None
     try:
-        yield (await process.stdout.receive_some()).decode().strip()
+        url = (await process.stdout.receive_some()).decode().strip()
+        assert url, "the server did not start"
+        yield url
     finally:
         process.kill()
         with trio.move_on_after(5, shield=True):
