@@ -2,10 +2,10 @@
 
 General layout, each layer importing only from those before it:
 
-1. ``_util``, ``_errors``, ``_address``, ``_wire``, ``_prompt``, ``_workflow``, ``_state`` and the
-   like: pure functions of values, importable without trio;
+1. ``_wire``, ``_replies``, ``_workflow``, ``_state``, ``_machine``, ``_validation`` and what they
+   need: pure functions of values, importable without trio;
 2. ``_transport``, ``_http``, ``_websocket``, ``_network``: bytes to and from a server;
-3. ``_connection``, ``_supervisor``, ``_session``: the tasks behind a client;
+3. ``_connection``, ``_tracker``, ``_supervisor``, ``_session``: the tasks behind a client;
 4. ``_job``, ``_file``, ``_node``, ``_client``: what a program holds in its hands;
 5. ``__main__`` and ``_cli``: the command line. ``testing`` stands beside the client.
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from ._address import Credentials as Credentials
     from ._address import HeaderCredentials as HeaderCredentials
     from ._client import Comfy as Comfy
-    from ._client import ServerEvents as ServerEvents
     from ._client import open_comfy as open_comfy
     from ._connection import ConnectionState as ConnectionState
     from ._connection import ReconnectPolicy as ReconnectPolicy
@@ -65,7 +64,7 @@ if TYPE_CHECKING:
     from ._events import Text as Text
     from ._file import FileNamespace as FileNamespace
     from ._job import Job as Job
-    from ._job import JobEvents as JobEvents
+    from ._mailbox import Subscription as Subscription
     from ._node import NodeNamespace as NodeNamespace
     from ._result import JobResult as JobResult
     from ._result import ReceivedImage as ReceivedImage
@@ -80,7 +79,7 @@ if TYPE_CHECKING:
 # The same list for the interpreter; a test compares the two.
 _HOMES = {
     "_address": "BasicCredentials BearerCredentials Credentials HeaderCredentials",
-    "_client": "Comfy ServerEvents open_comfy",
+    "_client": "Comfy open_comfy",
     "_connection": "ConnectionState ReconnectPolicy",
     "_errors": (
         "AuthenticationError ComfyError CustomEventError DisconnectedError EnqueueFailedError"
@@ -94,7 +93,8 @@ _HOMES = {
         " ProgressPercent Started Text"
     ),
     "_file": "FileNamespace",
-    "_job": "Job JobEvents",
+    "_job": "Job",
+    "_mailbox": "Subscription",
     "_node": "NodeNamespace",
     "_result": "JobResult ReceivedImage",
     "_transport": "Transport WebSocket WebSocketClosed WebSocketRejected WebSocketUnreachable",

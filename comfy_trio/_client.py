@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Self, final
+from typing import TYPE_CHECKING, Any, final
 
 import attrs
 import trio
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping, Sequence
 
     from ._address import Credentials
-    from ._mailbox import Mailbox
+    from ._mailbox import Subscription
     from ._result import JobResult
     from ._seeds import SeedRange
     from ._tracker import JobTracker
@@ -237,13 +237,13 @@ class Comfy(metaclass=NoPublicConstructor):
                 logger.warning("job %s runs without %s", plan.prompt_id, errors)
         return Job._create(tracker, self._session.supervisor)
 
-    def server_events(self) -> ServerEvents:
+    def server_events(self) -> Subscription[ServerEvent]:
         """Return an iterator over every event of the server from now on; see `comfy_trio.wire`.
 
         It has no end but the client's. A reader that falls more than 1000 events behind misses the
         oldest; it slows down nobody.
         """
-        return ServerEvents._create(self._session.subscribe())
+        return self._session.subscribe().subscription()
 
     async def _plan(self, workflow: Workflow) -> JobPlan:
         prompt = workflow.check().to_dict()
@@ -278,25 +278,3 @@ class Comfy(metaclass=NoPublicConstructor):
         finally:
             if not tracker.ended.is_set():
                 logger.warning("job %s was not seen to stop", tracker.prompt_id)
-
-
-@final
-@attrs.define(eq=False, repr=False, slots=False)
-class ServerEvents(metaclass=NoPublicConstructor):
-    """An iterator over a server's events; see `Comfy.server_events`. To be read by one task."""
-
-    _mailbox: Mailbox[ServerEvent] = attrs.field()
-
-    @property
-    def missed(self) -> int:
-        """How many events were dropped because they were not read in time."""
-        return self._mailbox.missed
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> ServerEvent:
-        try:
-            return await self._mailbox.receive()
-        except trio.EndOfChannel:
-            raise StopAsyncIteration from None

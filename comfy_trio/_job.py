@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self, final
+from typing import TYPE_CHECKING, final
 
 import attrs
-import trio
 
 from ._result import JobResult
 from ._state import Phase
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
 
     from ._errors import NodeErrors
     from ._events import JobEvent
-    from ._mailbox import Mailbox
+    from ._mailbox import Subscription
     from ._supervisor import JobSupervisor
     from ._tracker import JobTracker
 
@@ -68,14 +67,14 @@ class Job(metaclass=NoPublicConstructor):
     def __repr__(self) -> str:
         return f"<Job {self.prompt_id} {self.phase}, {self.percent} %>"
 
-    def events(self) -> JobEvents:
+    def events(self) -> Subscription[JobEvent]:
         """Return an iterator over what the job tells, from its beginning to its end.
 
         Every iterator gets its own copy, in order, also of what was before. It ends after
         `Finished` or `Failed`, which no iterator misses. A reader that falls behind gets the latest
         `Progress`, `Preview` and the like rather than all of them; it slows down nobody.
         """
-        return JobEvents._create(self._tracker.subscribe())
+        return self._tracker.subscribe().subscription()
 
     async def wait(self) -> JobResult:
         """Wait until the job is settled, and return its result.
@@ -111,25 +110,3 @@ class Job(metaclass=NoPublicConstructor):
             ComfyError: the server cannot be asked to.
         """
         await self._supervisor.stop(self._tracker)
-
-
-@final
-@attrs.define(eq=False, repr=False, slots=False, weakref_slot=True)
-class JobEvents(metaclass=NoPublicConstructor):
-    """An iterator over a job's events; see `Job.events`. To be read by one task."""
-
-    _mailbox: Mailbox[JobEvent] = attrs.field()
-
-    @property
-    def missed(self) -> int:
-        """How many events were replaced by newer ones before they were read."""
-        return self._mailbox.missed
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> JobEvent:
-        try:
-            return await self._mailbox.receive()
-        except trio.EndOfChannel:
-            raise StopAsyncIteration from None

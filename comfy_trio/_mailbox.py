@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, Self, TypeVar, cast, final
 
 import trio
+
+from ._util import NoPublicConstructor
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
@@ -46,6 +48,10 @@ class Mailbox(Generic[T]):
         self._items[key] = item
         self._changed.set()
 
+    def subscription(self) -> Subscription[T]:
+        """Return the reading side, for those who are not to write."""
+        return cast("Subscription[T]", Subscription._create(self))
+
     def close(self) -> None:
         """Let the reader read what is there, and then end."""
         self._closed = True
@@ -68,3 +74,25 @@ class Mailbox(Generic[T]):
             await self._changed.wait()
         key = next(iter(self._items))
         return self._items.pop(key)
+
+
+@final
+class Subscription(Generic[T], metaclass=NoPublicConstructor):
+    """An iterator over events, to be read by one task; see who returns it."""
+
+    def __init__(self, mailbox: Mailbox[T]) -> None:
+        self._mailbox = mailbox
+
+    @property
+    def missed(self) -> int:
+        """How many events this reader was too slow for: newer ones took their places."""
+        return self._mailbox.missed
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> T:
+        try:
+            return await self._mailbox.receive()
+        except trio.EndOfChannel:
+            raise StopAsyncIteration from None

@@ -17,8 +17,9 @@ from ._events import (
     Progress,
     Text,
 )
+from ._machine import advance
 from ._mailbox import Mailbox
-from ._state import JobPlan, JobState, Phase, StateEvent, advance
+from ._state import JobPlan, JobState, Phase, StateEvent
 
 if TYPE_CHECKING:
     from collections.abc import Hashable

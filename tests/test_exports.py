@@ -24,9 +24,12 @@ LAYERS: list[set[str]] = [
     {
         "_address",
         "_dynamic_inputs",
+        "_effects",
         "_errors",
         "_events",
         "_logging",
+        "_machine",
+        "_outcomes",
         "_prompt",
         "_replies",
         "_result",

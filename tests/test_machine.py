@@ -33,6 +33,7 @@ from comfy_trio import (
     WentMissingError,
     wire,
 )
+from comfy_trio._machine import advance
 from comfy_trio._replies import Accepted, HistoryEntry, read_history_entry, read_prompt_reply
 from comfy_trio._state import (
     Gone,
@@ -44,7 +45,6 @@ from comfy_trio._state import (
     SeenRunning,
     ServerLost,
     StateEvent,
-    advance,
 )
 
 if TYPE_CHECKING:

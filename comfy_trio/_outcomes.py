@@ -1,0 +1,137 @@
+"""How a job ends: its result, or the error that says what happened and what to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from . import _wire as wire
+from ._errors import (
+    CustomEventError,
+    DisconnectedError,
+    ExecutionFailedError,
+    ExecutionInterruptedError,
+    FailedCacheError,
+    WentMissingError,
+)
+from ._events import Failed, Finished, ProgressPercent
+from ._result import JobResult
+
+if TYPE_CHECKING:
+    from ._errors import ComfyError
+    from ._state import Gone, JobState, ServerLost
+
+
+def succeed(state: JobState) -> JobState:
+    """End a job well, by the outputs that are known."""
+    plan = state.plan
+    if plan.aliases and not state.outputs and state.cached >= plan.prompt.keys():
+        return fail(
+            state,
+            FailedCacheError(
+                f"job {plan.prompt_id}: all nodes came from the server's cache, and the server has"
+                " no outputs of them any more. Change an input, or free the server's memory, and"
+                " run again",
+                prompt_id=plan.prompt_id,
+            ),
+        )
+    refused = {
+        output for errors in state.node_errors.values() for output in errors.dependent_outputs
+    }
+    named = {
+        alias: state.outputs.get(node_id, {})
+        for alias, node_id in plan.aliases.items()
+        if node_id in state.outputs or node_id not in refused
+    }
+    result = JobResult(
+        prompt_id=plan.prompt_id,
+        outputs=named if plan.aliases else state.outputs,
+        nodes=state.outputs,
+        aliases={node_id: alias for alias, node_id in plan.aliases.items()},
+        auto_seeds=plan.auto_seeds,
+        node_errors=state.node_errors,
+        received=state.received,
+        cached=state.cached,
+    )
+    if state.percent < 100:
+        state = state.telling(ProgressPercent(plan.prompt_id, 100), percent=100)
+    return state.telling(Finished(plan.prompt_id, result), outcome=result)
+
+
+def fail(state: JobState, error: ComfyError) -> JobState:
+    """End a job with an error."""
+    return state.telling(Failed(state.plan.prompt_id, error), outcome=error)
+
+
+def vanish(state: JobState, event: Gone) -> JobState:
+    """End a job of which the server knows nothing, by what its frames told."""
+    prompt_id = state.plan.prompt_id
+    if state.failure is not None:
+        return fail(state, error_of(state, state.failure))
+    if state.succeeded:
+        return succeed(state)
+    if event.dequeued:
+        text = f"job {prompt_id} was cancelled by this client before the server began it"
+        return fail(state, ExecutionInterruptedError(text, prompt_id=prompt_id, by_us=True))
+    text = (
+        f"job {prompt_id} is neither in the server's queue nor in its history: someone removed it"
+        " or cleared the history, or the server was restarted. If it matters, run it again"
+    )
+    return fail(state, WentMissingError(text, prompt_id=prompt_id))
+
+
+def lose(state: JobState, event: ServerLost) -> JobState:
+    """End a job whose server is lost."""
+    prompt_id = state.plan.prompt_id
+    text = (
+        f"job {prompt_id}: the connection to the server is lost ({event.reason}). The job may still"
+        " run there; its id finds it in the server's queue or history"
+    )
+    return fail(state, DisconnectedError(text, prompt_id=prompt_id))
+
+
+def error_of(
+    state: JobState, failure: wire.ExecutionError | wire.ExecutionInterrupted
+) -> ExecutionFailedError | ExecutionInterruptedError | CustomEventError:
+    """Return the error for what the server said of a run that ended badly."""
+    plan = state.plan
+    if isinstance(failure, wire.ExecutionInterrupted):
+        return _interruption(state, failure)
+    if failure.node_id is None:
+        said = failure.exception_message or failure.exception_type or "no reason"
+        return CustomEventError(
+            f"job {plan.prompt_id} ended with an error that names no node: {said}."
+            " The event is in the error's payload; the server's log may tell more",
+            prompt_id=plan.prompt_id,
+            payload=failure.data,
+        )
+    raised = failure.exception_type
+    if failure.exception_message:
+        raised += f": {failure.exception_message.strip()}"
+    return ExecutionFailedError(
+        f"{plan.name(failure.node_id, failure.node_type)} raised {raised or 'an exception'}\n"
+        "  The server's traceback is in the error's traceback, the node's inputs in its"
+        " current_inputs",
+        prompt_id=plan.prompt_id,
+        node_id=failure.node_id,
+        class_type=failure.node_type or plan.class_of(failure.node_id),
+        title=plan.title(failure.node_id),
+        exception_type=failure.exception_type,
+        exception_message=failure.exception_message,
+        traceback=failure.traceback,
+        current_inputs=failure.current_inputs,
+        executed=failure.executed,
+    )
+
+
+def _interruption(state: JobState, failure: wire.ExecutionInterrupted) -> ExecutionInterruptedError:
+    who = "by this client" if state.cancelling else "at the server, not by this client"
+    where = ""
+    if failure.node_id is not None:
+        where = f" at {state.plan.name(failure.node_id, failure.node_type)}"
+    return ExecutionInterruptedError(
+        f"job {state.plan.prompt_id} was interrupted {who}{where}",
+        prompt_id=state.plan.prompt_id,
+        node_id=failure.node_id,
+        class_type=failure.node_type,
+        by_us=state.cancelling,
+    )
