@@ -33,6 +33,7 @@ from comfy_trio import (
     Text,
     Workflow,
     open_comfy,
+    wire,
 )
 from comfy_trio.testing import NodeResult, NodeRun, NodeType, open_embedded_server
 
@@ -470,3 +471,22 @@ async def test_a_batch_of_big_previews(autojump_clock: MockClock, comfy: Comfy) 
         events = await collect(job)
     check_order(events)
     assert max(len(event.data) for event in events if isinstance(event, Preview)) > 2**20
+
+
+async def test_whole_pictures_come_between_state_and_bare_progress(
+    autojump_clock: MockClock, comfy: Comfy
+) -> None:
+    """The order of frames of SaveImageWebsocket on real servers 0.3.64 and 0.27.0."""
+    prompt = prompts.image()
+    prompt["1"]["inputs"]["batch_size"] = 2
+    prompt["9"] = prompts.node("SaveImageWebsocket", images=["2", 0])
+    events = comfy.server_events()
+    await comfy.run(prompt)
+    seen: list[str] = []
+    async for event in events:
+        if seen or event == wire.Executing(getattr(event, "prompt_id", ""), "9", "9"):
+            seen.append(type(event).__name__)
+        if isinstance(event, wire.ExecutionSuccess):
+            break
+    step = ["ProgressState", "PreviewImageWithMetadata", "Progress"]
+    assert seen == ["Executing", *step, *step, "ProgressState", "ExecutionSuccess"]

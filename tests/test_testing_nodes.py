@@ -43,7 +43,8 @@ class FakeRun:
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
 
-    async def send_image(self, image: Image.Image) -> None:
+    async def send_image(self, image: Image.Image, value: float, maximum: float) -> None:
+        self.steps.append((value, maximum))
         self.sent.append(image)
 
     async def send_text(self, text: str) -> None:

@@ -11,6 +11,7 @@ import attrs
 import trio
 
 from ._cache import CacheEntry
+from ._frames import ImageFormat
 from ._node_type import ExecutionBlocked, NodeResult
 from ._progress import Progress
 from ._queue import RunRecord
@@ -75,9 +76,9 @@ class _Run:
     async def sleep(self, seconds: float) -> None:
         await trio.sleep(seconds)
 
-    async def send_image(self, image: Image.Image) -> None:
+    async def send_image(self, image: Image.Image, value: float, maximum: float) -> None:
         await trio.lowlevel.checkpoint()
-        self._progress.picture(self.node_id, image)
+        self._progress.update(self.node_id, value, maximum, image, ImageFormat.PNG)
 
     async def send_text(self, text: str) -> None:
         await trio.lowlevel.checkpoint()

@@ -183,8 +183,7 @@ def _only_if_moving(images: Images, result: NodeResult) -> NodeResult:
 
 async def _save_websocket(run: NodeRun, *, images: Images) -> NodeResult:
     for index, frame in enumerate(images.frames):
-        await run.progress(index, len(images.frames))
-        await run.send_image(frame)
+        await run.send_image(frame, index, len(images.frames))
     return NodeResult()
 
 

@@ -80,8 +80,11 @@ class NodeRun(Protocol):
         """Take time, as real work would. Raises when interrupted."""
         ...
 
-    async def send_image(self, image: Image.Image) -> None:
-        """Send a whole picture over the WebSocket, as PNG (what SaveImageWebsocket does)."""
+    async def send_image(self, image: Image.Image, value: float, maximum: float) -> None:
+        """Report progress with a whole picture, as PNG, rather than a small preview of it.
+
+        That is how SaveImageWebsocket gives its results.
+        """
         ...
 
     async def send_text(self, text: str) -> None:

@@ -50,8 +50,7 @@ async def _big_preview(
     grain = random.Random(salt).randbytes(side * side * 3)
     noise = Image.frombytes("RGB", (side, side), grain)
     for index in range(1, count + 1):
-        await run.progress(index, count)
-        await run.send_image(noise)
+        await run.send_image(noise, index, count)
     return NodeResult((image,))
 
 

@@ -68,13 +68,19 @@ class Progress:
         self._send_state()
 
     def update(
-        self, node_id: str, value: float, maximum: float, preview: Image.Image | None
+        self,
+        node_id: str,
+        value: float,
+        maximum: float,
+        picture: Image.Image | None,
+        image_format: ImageFormat = ImageFormat.JPEG,
     ) -> None:
-        """A node has come some way."""
+        """A node has come some way; the picture is a small preview, or as PNG the whole of it."""
         self._nodes[node_id] = _NodeProgress(value, maximum, "running")
         self._send_state()
-        if self._knows_metadata() and preview is not None:
-            self._send_picture(node_id, preview, ImageFormat.JPEG)
+        # The two kinds of frames stand on either side of the bare progress.
+        if self._knows_metadata() and picture is not None:
+            self._send_picture(node_id, picture, image_format)
         report: JSONObject = {
             "value": value,
             "max": maximum,
@@ -82,12 +88,8 @@ class Progress:
             "node": node_id,
         }
         self._publisher.publish("progress", report, self._client_id)
-        if not self._knows_metadata() and preview is not None:
-            self._send_picture(node_id, preview, ImageFormat.JPEG)
-
-    def picture(self, node_id: str, image: Image.Image) -> None:
-        """Send the whole of a picture."""
-        self._send_picture(node_id, image, ImageFormat.PNG)
+        if not self._knows_metadata() and picture is not None:
+            self._send_picture(node_id, picture, image_format)
 
     def finish(self, node_id: str) -> None:
         """A node is done, or its output was at hand."""
