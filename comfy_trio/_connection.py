@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 
 LOSSES = (WebSocketRejected, WebSocketUnreachable, WebSocketClosed)
+MESSAGE_TOO_BIG = 1009
+"""The close code of RFC 6455 for a message over the limit."""
 STABLE = 10.0
 """Seconds after which a connection that is lost is worth another one at once."""
 
@@ -126,7 +128,7 @@ class Connection:
         except LOSSES as error:
             if self.state is ConnectionState.CONNECTING:
                 raise self._explain(error) from error
-            self._lost(f"the WebSocket is lost: {error}")
+            self._lost(f"the WebSocket is lost: {_reason(error)}")
         tries = failures = 0
         while not self._closing and failures < self._reconnect.attempts:
             tries += 1
@@ -137,7 +139,7 @@ class Connection:
             except LOSSES as error:
                 if self.state is ConnectionState.CONNECTED:
                     failures = 0
-                    self._lost(f"the WebSocket is lost again: {error}")
+                    self._lost(f"the WebSocket is lost again: {_reason(error)}")
                 else:
                     failures += 1
                     attempts = self._reconnect.attempts
@@ -210,3 +212,9 @@ class Connection:
             " before ComfyUI, it must pass WebSocket upgrades of /ws on",
             summary,
         )
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, WebSocketClosed) and error.code == MESSAGE_TOO_BIG:
+        return f"{error}. A larger max_message_size for open_comfy lets it through"
+    return str(error)

@@ -7,7 +7,7 @@ Its defaults close a connection on a message over 1 MiB (pictures are larger), r
 from __future__ import annotations
 
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, cast, final
+from typing import TYPE_CHECKING, TypeAlias, cast, final
 from urllib.parse import SplitResult, urlsplit
 
 import trio
@@ -18,7 +18,9 @@ from ._transport import WebSocketClosed, WebSocketRejected, WebSocketUnreachable
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+
+    Stream: TypeAlias = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
 RECEIVE_BUFFER_SIZE = 2**20
 GOODBYE_TIMEOUT = 1.0
@@ -37,100 +39,88 @@ async def open_trio_websocket(
 
     There is no bound on connecting: cancellation is the only timeout.
     """
-    parts = urlsplit(url)
-    resource = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
-    stream = await _connect(parts, ssl_context)
-    # trio-websocket leaves the stream open when the peer drops it, so it is closed here.
-    async with stream, open_service_nursery() as nursery:
-        connection = await _shake_hands(
-            nursery,
-            stream,
-            parts.netloc.rpartition("@")[2],
-            resource,
-            extra_headers=[(name.encode(), value.encode()) for name, value in headers],
-            max_message_size=max_message_size,
-        )
-        try:
-            yield TrioWebSocket(connection)
-        finally:
-            with trio.move_on_after(GOODBYE_TIMEOUT, shield=True):
-                await connection.aclose()
+    stream = await _connect(urlsplit(url), ssl_context)
+    try:
+        async with open_service_nursery() as nursery:
+            connection = await _shake_hands(
+                nursery,
+                stream,
+                urlsplit(url),
+                extra_headers=[(name.encode(), value.encode()) for name, value in headers],
+                max_message_size=max_message_size,
+            )
+            try:
+                yield TrioWebSocket(connection)
+            finally:
+                with trio.move_on_after(GOODBYE_TIMEOUT, shield=True):
+                    await connection.aclose()
+    finally:
+        # trio-websocket leaves the stream open when the peer drops it.
+        await trio.aclose_forcefully(stream)  # noqa: ASYNC102  # never blocks
 
 
-async def _connect(parts: SplitResult, ssl_context: ssl.SSLContext | None) -> _WatchedStream:
+async def _connect(parts: SplitResult, ssl_context: ssl.SSLContext | None) -> Stream:
     secure = parts.scheme == "wss"
     host, port = parts.hostname or "", parts.port or (443 if secure else 80)
     try:
         if secure:
-            return _WatchedStream(
-                await trio.open_ssl_over_tcp_stream(
-                    host, port, ssl_context=ssl_context, https_compatible=True
-                )
+            return await trio.open_ssl_over_tcp_stream(
+                host, port, ssl_context=ssl_context, https_compatible=True
             )
-        return _WatchedStream(await trio.open_tcp_stream(host, port))
+        return await trio.open_tcp_stream(host, port)
     except OSError as error:
         raise WebSocketUnreachable(str(error)) from error
 
 
 async def _shake_hands(
     nursery: trio.Nursery,
-    stream: _WatchedStream,
-    host: str,
-    resource: str,
+    stream: Stream,
+    parts: SplitResult,
     *,
     extra_headers: list[tuple[bytes, bytes]],
     max_message_size: int,
 ) -> trio_websocket.WebSocketConnection:
+    reader = _Reader(nursery)
     # trio-websocket waits for ever when the peer hangs up during the handshake.
-    with trio.CancelScope() as shaking:
-        stream.on_end = shaking.cancel
-        try:
-            return await trio_websocket.wrap_client_stream(
-                nursery,
-                cast("trio.SocketStream", stream),
-                host,
-                resource,
-                extra_headers=extra_headers,
-                max_message_size=max_message_size,
-                receive_buffer_size=RECEIVE_BUFFER_SIZE,
-            )
-        except trio_websocket.ConnectionRejected as error:
-            raise WebSocketRejected(error.status_code, error.body or b"") from error
-        except (trio_websocket.HandshakeError, trio.BrokenResourceError) as error:
-            raise WebSocketUnreachable(str(error) or type(error).__name__) from error
+    with reader.until_it_ends:
+        return await trio_websocket.wrap_client_stream(
+            cast("trio.Nursery", reader),
+            stream,
+            parts.netloc,
+            f"{parts.path}?{parts.query}",
+            extra_headers=extra_headers,
+            max_message_size=max_message_size,
+            receive_buffer_size=RECEIVE_BUFFER_SIZE,
+        )
+    rejection = reader.rejection
+    if rejection is not None:
+        raise WebSocketRejected(rejection.status_code, rejection.body or b"") from rejection
     raise WebSocketUnreachable("the connection ended during the WebSocket handshake")
 
 
 @final
-class _WatchedStream(trio.abc.Stream):
-    """A stream that tells when nothing more will come."""
+class _Reader:
+    """The nursery as trio-websocket sees it, which starts one task in it: its reader.
 
-    def __init__(self, stream: trio.abc.Stream) -> None:
-        self._stream = stream
-        self.on_end: Callable[[], None] = lambda: None
+    When the server refuses the upgrade, the reader raises that; here it is kept for the caller.
+    """
 
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        """See `trio.abc.ReceiveStream`."""
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
+        self.until_it_ends = trio.CancelScope()
+        self.rejection: trio_websocket.ConnectionRejected | None = None
+
+    def start_soon(self, task: Callable[[], Awaitable[None]]) -> None:
+        """See `trio.Nursery.start_soon`."""
+        self._nursery.start_soon(self._run, task)
+
+    async def _run(self, task: Callable[[], Awaitable[None]]) -> None:
         try:
-            data = await self._stream.receive_some(max_bytes)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            self.on_end()
-            raise
-        if not data:
-            self.on_end()
-        return data
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """See `trio.abc.SendStream`."""
-        await self._stream.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        """See `trio.abc.SendStream`."""
-        await self._stream.wait_send_all_might_not_block()
-
-    async def aclose(self) -> None:
-        """See `trio.abc.AsyncResource`."""
-        await trio.aclose_forcefully(self._stream)
+            await task()
+        except trio_websocket.ConnectionRejected as error:
+            self.rejection = error
+        finally:
+            self.until_it_ends.cancel("the reader of the WebSocket has ended")
 
 
 @final
