@@ -32,7 +32,7 @@ class Mailbox(Generic[T]):
         self._max_items = max_items
         self._closed = False
         self._changed = trio.Event()
-        self.missed = 0
+        self.missed: int = 0
 
     def __len__(self) -> int:
         return len(self._items)
