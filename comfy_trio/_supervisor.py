@@ -83,7 +83,8 @@ class JobSupervisor:
         self._connection_state = connection_state
         self._trackers: dict[str, JobTracker] = {}
         self._running: JobTracker | None = None
-        self._wake = trio.Event()
+        self._busy = trio.Event()
+        self._doubts = trio.Event()
         self._cancels_jobs: bool | None = None
 
     @property
@@ -117,14 +118,14 @@ class JobSupervisor:
         """Look for every job at once: frames may have been missed."""
         for tracker in self.live:
             tracker.last_heard = -SILENCE
-        self._wake.set()
+        self._doubts.set()
 
     # --- The life of a job ------------------------------------------------------------------------
 
     def register(self, plan: JobPlan) -> JobTracker:
         """Return a tracker that hears of the job from now on, before it is posted."""
         tracker = self._trackers[plan.prompt_id] = JobTracker(plan)
-        self._wake.set()
+        self._busy.set()
         return tracker
 
     @trio.lowlevel.enable_ki_protection
@@ -213,11 +214,11 @@ class JobSupervisor:
         failures = 0
         while True:
             if not self._trackers:
-                self._wake = trio.Event()
-                await self._wake.wait()
-            self._wake = trio.Event()
+                self._busy = trio.Event()
+                await self._busy.wait()
             with trio.move_on_after(self._time_to_silence()):
-                await self._wake.wait()
+                await self._doubts.wait()
+            self._doubts = trio.Event()
             silent = [tracker for tracker in self.live if self._is_silent(tracker)]
             if not silent:
                 continue

@@ -94,7 +94,8 @@ class JobTracker:
                     del self._latest[kind]
             for mailbox in self._mailboxes:
                 mailbox.close()
-        self._turn.set()
+        if self.state.phase in (Phase.ENDING, Phase.RECORDED, Phase.ENDED):
+            self._turn.set()
 
     def suspect_end(self) -> None:
         """Have the server asked where the job is, because its frames may have been missed."""
