@@ -188,7 +188,7 @@ def find_cycle(prompt: JSONObject) -> list[str] | None:
             following = next((source for source in upstream if source not in finished), None)
             if following is None:
                 finished.add(node_id)
-                del path[node_id]
+                path.popitem()  # unlike del, leaves no hole that the next look would cross
             elif following in path:
                 return [*list(path)[list(path).index(following) :], following]
             else:

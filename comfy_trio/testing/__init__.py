@@ -7,7 +7,6 @@ from ._node_type import InputFiles as InputFiles
 from ._node_type import NodeResult as NodeResult
 from ._node_type import NodeRun as NodeRun
 from ._node_type import NodeType as NodeType
-from ._serve import serve_forever as serve_forever
 from ._server import EmbeddedServer as EmbeddedServer
 from ._server import ServerStatistics as ServerStatistics
 from ._server import open_embedded_server as open_embedded_server
