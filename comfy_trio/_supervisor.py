@@ -265,6 +265,7 @@ class JobSupervisor:
         Raises:
             ComfyError: the server cannot be asked to.
         """
+        await trio.lowlevel.checkpoint()
         stopping = [tracker for tracker in trackers if not tracker.ended.is_set()]
         for tracker in stopping:
             tracker.mark_cancelling()

@@ -11,6 +11,7 @@ import httpx
 import prompts
 import pytest
 import trio
+import trio.testing
 
 from comfy_trio import (
     Comfy,
@@ -135,8 +136,10 @@ async def test_cancelling_a_job_that_is_over(
     job = await comfy.submit(prompts.image())
     result = await job.wait()
     before = server.statistics().requests
-    await job.cancel()
-    assert await job.wait() == result
+    with trio.testing.assert_checkpoints():
+        await job.cancel()
+    with trio.testing.assert_checkpoints():
+        assert await job.wait() == result
     assert server.statistics().requests == before
 
 
