@@ -52,6 +52,8 @@ MISSES = 2
 MISS_PAUSE = 0.2
 ATTEMPTS = 4
 """How often a server that cannot be reached is asked where a job is, or to stop it."""
+PATIENCE = 20
+"""How often in a row, in some two minutes, a server may answer with something else than asked."""
 POST_GRACE = 1.0
 """Seconds that a POST under way is given before its job is stopped without waiting for it."""
 PAUSES = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -156,19 +158,23 @@ class JobSupervisor:
 
     async def _settle_post(self, tracker: JobTracker, error: ComfyError) -> None:
         """Find out whether the server has the job, by its id; never by posting again."""
-        for attempt in range(ATTEMPTS):
-            if tracker.state.phase is not Phase.SUBMITTED:
-                return
+        misses = failures = 0
+        while tracker.state.phase is Phase.SUBMITTED:
             try:
                 found = await self._look_up(tracker)
             except ComfyError as lookup_error:
                 logger.debug("looking for job %s: %s", tracker.prompt_id, lookup_error)
+                failures += 1
             else:
+                misses += 1
                 if found is not None:
                     tracker.feed(found)
                     return
-            await trio.sleep(_pause(attempt + 1))
-        tracker.feed(Refused(error))
+            lost = self._connection_state() is ConnectionState.FAILED
+            if misses >= ATTEMPTS or failures >= PATIENCE or (failures and lost):
+                tracker.feed(Refused(error))
+                return
+            await trio.sleep(_pause(misses + failures))
 
     async def _settle(self, tracker: JobTracker) -> None:
         misses = failures = 0
@@ -181,8 +187,11 @@ class JobSupervisor:
                 found = await (self._read_history if recorded else self._look_up)(tracker)
             except ComfyError as error:
                 logger.debug("looking for job %s: %s", tracker.prompt_id, error)
-                await trio.sleep(_pause(failures))
                 failures += 1
+                self._give_up_if_lost(error)
+                if failures >= PATIENCE and isinstance(error, ResponseError):
+                    self._settle_without_history(tracker, error)
+                await trio.sleep(_pause(failures))
                 continue
             failures = 0
             if found is not None:
@@ -195,6 +204,13 @@ class JobSupervisor:
                 tracker.feed(Gone(dequeued=tracker.state.cancelling))
             else:
                 await trio.sleep(MISS_PAUSE)
+
+    def _settle_without_history(self, tracker: JobTracker, error: ResponseError) -> None:
+        """End a job whose server answers, but will not tell how it ended, by what frames told."""
+        if tracker.state.phase in (Phase.ENDING, Phase.RECORDED):
+            tracker.feed(Gone(dequeued=tracker.state.cancelling))
+        else:
+            tracker.feed(ServerLost(str(error)))
 
     async def _read_history(self, tracker: JobTracker) -> HistoryEntry | None:
         reply = await self._http.request(history_of(tracker.prompt_id))

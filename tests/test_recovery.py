@@ -259,6 +259,44 @@ async def test_a_server_that_is_gone_for_good(
         await comfy.run(prompts.image())
 
 
+async def test_a_server_that_is_gone_for_good_before_it_told_the_outcome(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    server.faults.break_connection("GET /history/{prompt_id}", times=math.inf)
+    async with comfy.open_job(prompts.image()) as job:
+        while job.phase != "recorded":  # noqa: ASYNC110
+            await trio.sleep(0.01)
+        server.faults.break_connection("*", times=math.inf)
+        server.faults.drop_sockets()
+        with pytest.raises(DisconnectedError, match="the connection"):
+            await job.wait()
+
+
+async def test_a_proxy_that_hides_the_history(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    """What the frames told is the outcome then; nothing hangs."""
+    server.faults.answer("GET /history/{prompt_id}", 404, times=math.inf)
+    assert (await comfy.run(prompts.image()))["9"]["images"]
+    with pytest.raises(ExecutionFailedError, match="boom"):
+        await comfy.run(prompts.failing())
+    server.faults.deaf = True
+    with pytest.raises(DisconnectedError, match="HTTP status 404"):
+        await comfy.run(prompts.image())
+
+
+async def test_a_lost_post_is_settled_however_long_the_server_cannot_tell(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    """The job waits behind another, so that no frame tells of it."""
+    first = await comfy.submit(prompts.slow(100))
+    server.faults.break_connection("POST /prompt", after=True)
+    server.faults.answer("GET /queue", 500, times=8)
+    assert (await comfy.run(prompts.image()))["9"]
+    assert (await first.wait())["9"]
+    assert server.statistics().requests["POST /prompt"] == 2
+
+
 async def test_a_server_that_comes_back_in_time(
     autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
 ) -> None:
