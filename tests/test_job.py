@@ -29,6 +29,7 @@ from comfy_trio import (
     Preview,
     Progress,
     ProgressPercent,
+    RequestTooLargeError,
     Started,
     Text,
     Workflow,
@@ -262,6 +263,17 @@ async def test_refusals(autojump_clock: MockClock, comfy: Comfy, server: Embedde
         await comfy.run(prompt)
     assert server.statistics().pending == 0
     assert "0 live jobs" in repr(comfy)
+
+
+async def test_a_workflow_that_is_too_large(autojump_clock: MockClock) -> None:
+    prompt = prompts.image(prefix="x" * 10_000)
+    async with open_embedded_server(max_upload_size=5_000) as server:
+        async with open_comfy(server.url, transport=server.transport) as comfy:
+            with pytest.raises(RequestTooLargeError, match="--max-upload-size") as caught:
+                await comfy.run(prompt)
+            assert (caught.value.status, caught.value.method) == (413, "POST")
+            assert caught.value.url == f"{server.url}/api/prompt"
+            assert (await comfy.run(prompts.image()))["9"]
 
 
 async def test_a_node_that_raises(autojump_clock: MockClock, comfy: Comfy) -> None:
