@@ -2,8 +2,8 @@
 
 General layout, each layer importing only from those before it:
 
-1. ``_wire``, ``_replies``, ``_workflow``, ``_state``, ``_machine``, ``_validation`` and what they
-   need: pure functions of values, importable without trio;
+1. ``_wire``, ``_replies``, ``_graph``, ``_workflow``, ``_state``, ``_machine``, ``_validation`` and
+   what they need: pure functions of values, importable without trio;
 2. ``_transport``, ``_http``, ``_websocket``, ``_network``: bytes to and from a server;
 3. ``_connection``, ``_tracker``, ``_supervisor``, ``_session``: the tasks behind a client;
 4. ``_job``, ``_file``, ``_node``, ``_client``: what a program holds in its hands;
@@ -63,6 +63,7 @@ if TYPE_CHECKING:
     from ._events import Started as Started
     from ._events import Text as Text
     from ._file import FileNamespace as FileNamespace
+    from ._graph import Graph as Graph
     from ._job import Job as Job
     from ._mailbox import Subscription as Subscription
     from ._node import NodeNamespace as NodeNamespace
@@ -73,6 +74,7 @@ if TYPE_CHECKING:
     from ._transport import WebSocketClosed as WebSocketClosed
     from ._transport import WebSocketRejected as WebSocketRejected
     from ._transport import WebSocketUnreachable as WebSocketUnreachable
+    from ._unknown_node import UnknownNode as UnknownNode
     from ._wire_types import OutputFile as OutputFile
     from ._workflow import Workflow as Workflow
 
@@ -93,11 +95,13 @@ _HOMES = {
         " ProgressPercent Started Text"
     ),
     "_file": "FileNamespace",
+    "_graph": "Graph",
     "_job": "Job",
     "_mailbox": "Subscription",
     "_node": "NodeNamespace",
     "_result": "JobResult ReceivedImage",
     "_transport": "Transport WebSocket WebSocketClosed WebSocketRejected WebSocketUnreachable",
+    "_unknown_node": "UnknownNode",
     "_wire_types": "OutputFile",
     "_workflow": "Workflow",
 }

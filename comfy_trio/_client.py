@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import uuid
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, TypeAlias, final, overload
 
 import attrs
 import trio
@@ -23,21 +23,26 @@ from ._seeds import fill_seeds, seed_range, wants_seeds
 from ._session import Session, SessionOptions, open_session
 from ._state import JobPlan
 from ._util import NoPublicConstructor
-from ._workflow import Workflow
+from ._workflow import workflow_of
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncGenerator, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from ._address import Credentials
+    from ._graph import Graph
     from ._mailbox import Subscription
     from ._result import JobResult
     from ._seeds import SeedRange
     from ._tracker import JobTracker
     from ._transport import Transport
+    from ._typed_node import OutputNode
     from ._util import JSONObject
     from ._wire import ServerEvent
+    from ._workflow import Workflow
 
+Runnable: TypeAlias = "Workflow | Graph | Mapping[str, Any] | OutputNode[Any]"
 
 DEFAULT_MAX_MESSAGE_SIZE = 256 * 2**20
 FORBIDDEN_HEADERS = frozenset({"host", "origin", "content-length", "transfer-encoding"})
@@ -157,24 +162,38 @@ class Comfy(metaclass=NoPublicConstructor):
         jobs = len(self._session.supervisor.live)
         return f"<Comfy {self.url} {self.connection_state.value}, {jobs} live jobs>"
 
-    async def run(self, workflow: Workflow | Mapping[str, Any]) -> JobResult:
+    @overload
+    async def run(self, workflow: Workflow | Graph | Mapping[str, Any], /) -> JobResult: ...
+    @overload
+    async def run(self, output: OutputNode[Any], /, *more: OutputNode[Any]) -> JobResult: ...
+    async def run(self, what: Runnable, /, *more: OutputNode[Any]) -> JobResult:
         """Run a workflow to its end, and return its outputs.
 
         If this call is cancelled, the job is stopped at the server too, as in `open_job`.
 
         Args:
-            workflow: A workflow, or a prompt in API format.
+            what: A workflow, a graph, a prompt in API format, or an output node.
+            more: More output nodes.
 
         Raises:
             WorkflowError: the workflow cannot be run by any server. Nothing was sent.
             EnqueueFailedError: the server refused it.
             JobError, DisconnectedError: see `Job.wait`.
         """
-        async with self.open_job(workflow) as job:
+        async with self._open_job(workflow_of(what, *more)) as job:
             return await job.wait()
 
-    @asynccontextmanager
-    async def open_job(self, workflow: Workflow | Mapping[str, Any]) -> AsyncGenerator[Job, None]:
+    @overload
+    def open_job(
+        self, workflow: Workflow | Graph | Mapping[str, Any], /
+    ) -> AbstractAsyncContextManager[Job]: ...
+    @overload
+    def open_job(
+        self, output: OutputNode[Any], /, *more: OutputNode[Any]
+    ) -> AbstractAsyncContextManager[Job]: ...
+    def open_job(
+        self, what: Runnable, /, *more: OutputNode[Any]
+    ) -> AbstractAsyncContextManager[Job]:
         """Run a workflow for as long as a block lasts, as a nursery runs a task.
 
         The block is entered when the server has accepted the job. Leaving it normally waits for
@@ -183,14 +202,19 @@ class Comfy(metaclass=NoPublicConstructor):
         queue, or interrupted by its id, and seen to be over; that takes ``close_timeout`` at most.
 
         Args:
-            workflow: A workflow, or a prompt in API format.
+            what: A workflow, a graph, a prompt in API format, or an output node.
+            more: More output nodes.
 
         Raises:
             WorkflowError: the workflow cannot be run by any server. Nothing was sent.
             EnqueueFailedError: the server refused it.
             JobError, DisconnectedError: see `Job.wait`.
         """
-        job = await self.submit(workflow)
+        return self._open_job(workflow_of(what, *more))
+
+    @asynccontextmanager
+    async def _open_job(self, workflow: Workflow) -> AsyncGenerator[Job, None]:
+        job = await self._submit(workflow)
         try:
             yield job
             if not job._outcome_told:
@@ -200,14 +224,19 @@ class Comfy(metaclass=NoPublicConstructor):
                 await self._stop(job._tracker)
             raise
 
-    async def submit(self, workflow: Workflow | Mapping[str, Any]) -> Job:
+    @overload
+    async def submit(self, workflow: Workflow | Graph | Mapping[str, Any], /) -> Job: ...
+    @overload
+    async def submit(self, output: OutputNode[Any], /, *more: OutputNode[Any]) -> Job: ...
+    async def submit(self, what: Runnable, /, *more: OutputNode[Any]) -> Job:
         """Give a workflow to the server, and return when it has accepted it.
 
         The job lives on until it ends, or until the client's block does, which stops it. Cancelling
         this call stops the job too, if it was sent.
 
         Args:
-            workflow: A workflow, or a prompt in API format.
+            what: A workflow, a graph, a prompt in API format, or an output node.
+            more: More output nodes.
 
         Raises:
             WorkflowError: the workflow cannot be run by any server. Nothing was sent.
@@ -215,7 +244,10 @@ class Comfy(metaclass=NoPublicConstructor):
             ServerUnreachableError: the server cannot be reached. Nothing was sent.
             DisconnectedError: the connection broke, and the server does not have the job.
         """
-        plan = await self._plan(workflow if isinstance(workflow, Workflow) else Workflow(workflow))
+        return await self._submit(workflow_of(what, *more))
+
+    async def _submit(self, workflow: Workflow) -> Job:
+        plan = await self._plan(workflow)
         body: JSONObject = {
             "prompt": plan.prompt,
             "prompt_id": plan.prompt_id,
@@ -256,6 +288,7 @@ class Comfy(metaclass=NoPublicConstructor):
             prompt=prompt,
             auto_seeds=fill_seeds(prompt, ranges),
             aliases=workflow.outputs,
+            node_ids=workflow.node_ids,
         )
 
     async def _declaration(self, class_type: str) -> JSONObject:

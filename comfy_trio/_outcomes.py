@@ -51,6 +51,7 @@ def succeed(state: JobState) -> JobState:
         node_errors=state.node_errors,
         received=state.received,
         cached=state.cached,
+        node_ids=plan.node_ids,
     )
     if state.percent < 100:
         state = state.telling(ProgressPercent(plan.prompt_id, 100), percent=100)

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 CANDIDATES_SHOWN = 20
 
+SEED_INPUTS = ("seed", "noise_seed")
+"""The inputs of which -1 means: draw one for each run."""
+
 
 def parse_prompt(text: str | bytes, *, source: str = "the workflow") -> JSONObject:
     """Parse a workflow file's text, and tell apart what people take for one.

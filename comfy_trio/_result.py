@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, TypeVar, final, overload
 
 import attrs
 
 from ._errors import NodeErrors
+from ._typed_node import UINode
 
 if TYPE_CHECKING:
+    from ._typed_node import Node
     from ._util import JSONObject
+
+U = TypeVar("U")
 
 
 @attrs.frozen
@@ -39,6 +43,7 @@ class JobResult(Mapping[str, "JSONObject"]):
         node_errors: The nodes that the server refused while it ran the rest.
         received: The pictures that came over the WebSocket, by node id.
         cached: The nodes that did not run because their results were in the server's cache.
+        node_ids: The ids of the typed nodes that were run, if they were such.
     """
 
     prompt_id: str
@@ -51,17 +56,32 @@ class JobResult(Mapping[str, "JSONObject"]):
         factory=dict[str, "tuple[ReceivedImage, ...]"]
     )
     cached: frozenset[str] = frozenset()
+    node_ids: Mapping[Node, str] = attrs.field(factory=dict["Node", str], repr=False)
 
-    def __getitem__(self, key: str) -> dict[str, Any]:
-        """Return an output by its alias or node id.
+    @overload
+    def __getitem__(self, key: str) -> JSONObject: ...
+    @overload
+    def __getitem__(self, key: UINode[U]) -> U: ...
+    def __getitem__(self, key: str | UINode[Any]) -> Any:
+        """Return an output by its alias, by its node's id, or by the typed node itself.
 
         Raises:
             KeyError: there is none; the message says why where that is known.
         """
+        if isinstance(key, UINode):
+            return self._of_node(key)
         try:
             return self.outputs[key]
         except KeyError:
             raise KeyError(self._why_missing(key)) from None
+
+    def _of_node(self, node: UINode[Any]) -> JSONObject:
+        node_id = self.node_ids.get(node)
+        if node_id is None:
+            raise KeyError(f"this {type(node).__qualname__} is no node of the job")
+        if node_id not in self.nodes and self._refused(node_id):
+            raise KeyError(self._why_missing(node_id))
+        return self.nodes.get(node_id, {})
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.outputs)
@@ -69,12 +89,14 @@ class JobResult(Mapping[str, "JSONObject"]):
     def __len__(self) -> int:
         return len(self.outputs)
 
-    def _why_missing(self, key: str) -> str:
-        refused = [
+    def _refused(self, key: str) -> list[NodeErrors]:
+        return [
             errors
             for errors in self.node_errors.values()
             if any(key in {output, self.aliases.get(output)} for output in errors.dependent_outputs)
         ]
-        if refused:
+
+    def _why_missing(self, key: str) -> str:
+        if refused := self._refused(key):
             return f"{key!r} did not run: the server refused {'; '.join(map(str, refused))}"
         return f"there is no output {key!r}; there are {', '.join(self.outputs) or 'none'}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
+from ._prompt import SEED_INPUTS
 from ._util import as_object
 
 if TYPE_CHECKING:
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
     from ._util import JSONObject
 
-SEED_INPUTS = ("seed", "noise_seed")
 FALLBACK_MAX = 2**32 - 1
 """The largest seed drawn for a node whose range nobody knows; every generator takes it."""
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ._errors import ComfyError, NodeErrors
     from ._events import JobEvent
     from ._result import JobResult, ReceivedImage
+    from ._typed_node import Node
     from ._util import JSONObject
 
 
@@ -96,12 +97,14 @@ class JobPlan:
         prompt: The graph that is sent.
         aliases: Node id by alias, of the outputs to collect; empty for all.
         auto_seeds: The seeds drawn for this run, by node id.
+        node_ids: The ids of the typed nodes that the prompt was made of, if it was.
     """
 
     prompt_id: str
     prompt: JSONObject
     aliases: Mapping[str, str] = attrs.field(factory=dict[str, str])
     auto_seeds: Mapping[str, int] = attrs.field(factory=dict[str, int])
+    node_ids: Mapping[Node, str] = attrs.field(factory=dict["Node", str], repr=False)
 
     def class_of(self, node_id: str) -> str:
         """Return a node's class; empty for nodes that the server made itself."""

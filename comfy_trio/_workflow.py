@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, final, overload
+from typing import TYPE_CHECKING, Any, Self, cast, final, overload
 
 from ._errors import WorkflowError
+from ._graph import Graph
 from ._prompt import check_prompt, name_node, parse_prompt, require_prompt, unknown_node
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
 
+    from ._typed_node import Node, OutputNode
     from ._util import JSONObject
 
 
@@ -45,6 +47,7 @@ class Workflow:
         """
         self._prompt = copy.deepcopy(require_prompt(dict(prompt)))
         self._aliases: dict[str, str] = {}
+        self._node_ids: Mapping[Node, str] = {}
 
     @classmethod
     def from_json(cls, prompt: Mapping[str, Any] | str) -> Self:
@@ -65,15 +68,32 @@ class Workflow:
         """
         return cls(parse_prompt(Path(path).read_bytes(), source=str(path)))
 
+    @classmethod
+    def from_graph(cls, graph: Graph) -> Self:
+        """Make a workflow of a graph of typed nodes, under the ids that these have in the graph.
+
+        The result of a run knows the nodes themselves too: ``result[save]``.
+        """
+        workflow = cls(graph.to_prompt())
+        workflow._aliases = dict(graph.aliases)
+        workflow._node_ids = {node: node_id for node_id, node in graph.nodes.items()}
+        return workflow
+
     def copy(self) -> Workflow:
         """Return a workflow that is equal and shares nothing with this one."""
         twin = Workflow(self._prompt)
         twin._aliases = dict(self._aliases)
+        twin._node_ids = self._node_ids
         return twin
 
     def to_dict(self) -> JSONObject:
         """Return the prompt as it stands, as a copy."""
         return copy.deepcopy(self._prompt)
+
+    @property
+    def node_ids(self) -> Mapping[Node, str]:
+        """The ids of the typed nodes that it was made of, if it was."""
+        return self._node_ids
 
     @property
     def outputs(self) -> Mapping[str, str]:
@@ -194,3 +214,22 @@ class Workflow:
             raise unknown_node(self._prompt, node_id, asked_by=asked_by)
         node: JSONObject = self._prompt[node_id]
         return node
+
+
+def workflow_of(what: Workflow | Graph | Mapping[str, Any] | Node, *more: Node) -> Workflow:
+    """Return what is to be run as a workflow.
+
+    Args:
+        what: A workflow, a graph, a prompt in API format, or an output node.
+        more: More output nodes.
+
+    Raises:
+        WorkflowError: it is none of these.
+    """
+    if isinstance(what, Workflow) and not more:
+        return what
+    if isinstance(what, Graph) and not more:
+        return Workflow.from_graph(what)
+    if isinstance(what, Mapping) and not more:
+        return Workflow(what)
+    return Workflow.from_graph(Graph(*cast("list[OutputNode[Any]]", [what, *more])))

@@ -17,7 +17,13 @@ import pytest
 import comfy_trio
 
 PACKAGE = Path(comfy_trio.__file__).parent
-NAMESPACES = ["comfy_trio", "comfy_trio.testing", "comfy_trio.types", "comfy_trio.wire"]
+NAMESPACES = [
+    "comfy_trio",
+    "comfy_trio.graph",
+    "comfy_trio.testing",
+    "comfy_trio.types",
+    "comfy_trio.wire",
+]
 
 # Layer by module, from the bottom: a module imports only from layers below, or from its own.
 LAYERS: list[set[str]] = [
@@ -27,14 +33,21 @@ LAYERS: list[set[str]] = [
         "_effects",
         "_errors",
         "_events",
+        "_graph",
+        "_graph_reader",
+        "_lazy_package",
         "_logging",
         "_machine",
+        "_node_fields",
+        "_out",
         "_outcomes",
         "_prompt",
         "_replies",
         "_result",
         "_seeds",
         "_state",
+        "_typed_node",
+        "_unknown_node",
         "_util",
         "_validation",
         "_validation_errors",
@@ -42,6 +55,7 @@ LAYERS: list[set[str]] = [
         "_wire",
         "_wire_types",
         "_workflow",
+        "graph",
         "types",
         "wire",
     },

@@ -1,0 +1,141 @@
+"""What generated classes say of their inputs: how they are named on the wire, and their ranges."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import attrs
+
+from ._errors import WorkflowError
+from ._out import Out
+from ._prompt import SEED_INPUTS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ._typed_node import Inputs
+
+_SHAPE = "comfy_trio"
+
+
+@attrs.frozen
+class Plain:
+    """An input that is one on the wire too.
+
+    Args:
+        name: On the wire; None if it is the keyword.
+    """
+
+    name: str | None = None
+
+
+@attrs.frozen
+class Grows:
+    """An input that is many on the wire: ``images.image0``, ``images.image1``, ...
+
+    Args:
+        name: On the wire; None if it is the keyword.
+        prefix: What the numbers follow, which begin with 0. None if there are `names`.
+        names: Of the inputs, in their order.
+        min: How many there must be.
+        max: How many there may be; None if nobody knows.
+    """
+
+    name: str | None
+    prefix: str | None
+    names: tuple[str, ...]
+    min: int
+    max: int | None
+
+
+@attrs.frozen
+class Chosen:
+    """An input whose value brings inputs of its own: ``resize_type``, ``resize_type.width``, ...
+
+    Args:
+        name: On the wire; None if it is the keyword.
+        classes: What it may be, besides plain values.
+    """
+
+    name: str | None
+    classes: tuple[type[Inputs], ...]
+
+
+Shape: TypeAlias = Plain | Grows | Chosen
+
+
+def shape_of(attribute: attrs.Attribute[Any]) -> Shape:
+    """Return how a field of a node's class goes over the wire."""
+    shape: Shape = attribute.metadata.get(_SHAPE, Plain())
+    return shape
+
+
+def wire(name: str) -> Mapping[str, object]:
+    """Return the metadata of a field whose input has another name on the wire than in Python."""
+    return {_SHAPE: Plain(name)}
+
+
+def autogrow(
+    *,
+    prefix: str | None = None,
+    names: Sequence[str] = (),
+    min: int = 0,  # noqa: A002  # as the server calls it
+    max: int | None = None,  # noqa: A002
+    name: str | None = None,
+) -> Mapping[str, object]:
+    """Return the metadata of a field that stands for a row of inputs.
+
+    Args:
+        prefix: The wire's names of the inputs in the row begin so, and go on with a number from 0.
+        names: Or else these are their names.
+        min: How many there must be. Default: 0.
+        max: How many there may be. Default: as many as there are names, or any number.
+        name: Of the whole on the wire. Default: that of the field.
+    """
+    most = len(names) if names and max is None else max
+    return {_SHAPE: Grows(name, prefix, tuple(names), min, most)}
+
+
+def dynamic(*classes: type[Inputs], name: str | None = None) -> Mapping[str, object]:
+    """Return the metadata of a field whose value brings inputs of its own.
+
+    Args:
+        classes: The choices that have inputs.
+        name: Of the field on the wire. Default: that in Python.
+    """
+    return {_SHAPE: Chosen(name, classes)}
+
+
+def within(
+    min: float | None = None,  # noqa: A002  # as the server calls it
+    max: float | None = None,  # noqa: A002
+) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
+    """Return a validator of a field that takes numbers in a range, both ends included.
+
+    Links pass, and so does -1 for a seed: it is drawn when the job starts.
+    """
+
+    def check(node: object, attribute: attrs.Attribute[Any], value: object) -> None:
+        if isinstance(value, Out) or (value is None and attribute.default is None):
+            return
+        if isinstance(value, int | float):
+            if attribute.alias in SEED_INPUTS and value == -1:
+                return
+            # Never true of a NaN, which no server checks either.
+            if (min is None or value >= min) and (max is None or value <= max):
+                return
+        where = f"{type(node).__qualname__}.{attribute.alias}"
+        raise WorkflowError(
+            f"{where} is {value!r}; it must be a number {_range(min, max)}",
+            input_name=attribute.alias,
+        )
+
+    return check
+
+
+def _range(low: float | None, high: float | None) -> str:
+    if low is None:
+        return f"up to {high}"
+    if high is None:
+        return f"of {low} or more"
+    return f"from {low} to {high}"
