@@ -1,0 +1,55 @@
+"""Which choices are among files at the server: those that change without the server changing."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+SUFFIXES: Final = frozenset(
+    f".{suffix}"
+    for suffix in (
+        *("bin", "ckpt", "gguf", "npz", "onnx", "pkl", "pt", "pth", "safetensors", "sft", "vae"),
+        *("latent", "yaml", "yml"),
+        *("avif", "bmp", "exr", "gif", "hdr", "jpeg", "jpg", "png", "svg", "tga", "tif", "tiff"),
+        "webp",
+        *("aac", "flac", "m4a", "mp3", "ogg", "opus", "wav"),
+        *("avi", "m4v", "mkv", "mov", "mp4", "webm"),
+        *("fbx", "glb", "gltf", "ksplat", "obj", "ply", "splat", "spz", "stl", "usdz"),
+    )
+)
+
+# Of the inputs by which core picks a file of one of its folders. A list may be without any of the
+# suffixes and yet be one of files: that of `vae_name` begins with "pixel_space".
+NAMES: Final = frozenset(
+    {
+        *("audio_encoder_name", "bg_removal_name", "ckpt_name", "clip_name", "clip_vision_name"),
+        *("clip_name1", "clip_name2", "clip_name3", "clip_name4", "config_name"),
+        *("control_net_name", "gligen_name", "hypernetwork_name", "lora_name"),
+        *("photomaker_model_name", "style_model_name", "unet_name", "vae_name"),
+    }
+)
+
+
+def are_files(name: str, options: Sequence[object], settings: Mapping[str, object]) -> bool:
+    """Tell whether what a choice offers are files, or comes and goes like those.
+
+    Args:
+        name: Of the input.
+        options: What it offers now.
+        settings: What else the server declares of the input.
+    """
+    return (
+        not options
+        or name in NAMES
+        or bool(settings.get("remote") or settings.get("image_folder"))
+        or any(key.endswith("_upload") and value for key, value in settings.items())
+        or any(isinstance(option, str) and _is_file(option) for option in options)
+    )
+
+
+def _is_file(option: str) -> bool:
+    # A name that is a suffix and nothing else, like ".png", is a format to choose.
+    return PurePosixPath(option.replace("\\", "/")).suffix.lower() in SUFFIXES
