@@ -9,27 +9,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import textwrap
 from graphlib import TopologicalSorter
 from importlib.metadata import version
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from datamodel_code_generator import InputFileType, LiteralType, PythonVersion, generate
-from datamodel_code_generator.enums import DataModelType
-from datamodel_code_generator.format import Formatter
+from .typed_dicts import LINE_LENGTH, generate_typed_dicts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-JSONObject: TypeAlias = dict[str, Any]
+    from .typed_dicts import JSONObject
 
 TYPES = "comfy_trio/_wire_types.py"
 NAMESPACE = "comfy_trio/types.py"
-
-_TEMPLATES = Path(__file__).with_name("templates")
-_LINE_LENGTH = 100
 
 _TYPES_HEADER = '''\
 # Generated from codegen/schemas, do not edit: change those and run `nox -s codegen -- --write`.
@@ -110,31 +103,12 @@ def generate_sources(schemas: Mapping[str, JSONObject]) -> dict[str, str]:
     digest = hashlib.sha256(canonical.encode()).hexdigest()[:16]
     # A patch release of the generator may not change its output, and if it does, that shows.
     generator = ".".join(version("datamodel-code-generator").split(".")[:2])
-    source = generate(
-        json.dumps(_for_generator(bundled)),
-        input_file_type=InputFileType.JsonSchema,
-        output_model_type=DataModelType.TypingTypedDict,
-        target_python_version=PythonVersion.PY_311,
-        builtin_format_line_length=_LINE_LENGTH,
-        custom_file_header=_TYPES_HEADER.format(generator=generator, digest=digest),
-        custom_template_dir=_TEMPLATES,
-        disable_future_imports=True,  # or Python takes the optional keys for required ones
-        enum_field_as_literal=LiteralType.All,
-        formatters=[Formatter.BUILTIN],
-        skip_root_model=True,
-        special_field_name_prefix="",  # a key such as _meta is to stay what it is
-        use_double_quotes=True,
-        use_field_description=True,
-        use_schema_description=True,
-        use_single_line_docstring=True,
-    )
-    types = cast("str", source)  # and not several modules, nor a file
-    # The generator's formatter spreads a dictionary of one item; ours puts it in one line.
-    types = re.sub(r"\{\n +(.*)\n +\}", r"{\1}", types)
+    header = _TYPES_HEADER.format(generator=generator, digest=digest)
+    types = generate_typed_dicts(_for_generator(bundled), header=header)
     names = sorted(bundled["$defs"], key=str.lower)
     imports = "".join(f"from ._wire_types import {name} as {name}\n" for name in names)
     return {
-        TYPES: f"{types}\n",
+        TYPES: types,
         NAMESPACE: f"{_NAMESPACE_HEADER.format(digest=digest)}\n{imports}",
     }
 
@@ -166,7 +140,7 @@ def _plain(part: JSONObject) -> JSONObject:
 def _wrap(text: str) -> str:
     """Break text into lines that fit a docstring in a class."""
     quotes = '"""'
-    width = _LINE_LENGTH - 4
+    width = LINE_LENGTH - 4
     if len(text) + 2 * len(quotes) <= width:
         return text
     paragraphs = (quotes + text).split("\n\n")

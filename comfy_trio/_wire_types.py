@@ -223,7 +223,9 @@ class LatentsOutput(TypedDict):
 
 MeshesOutput = TypedDict(
     "MeshesOutput",
-    {"3d": list[OutputFile]},
+    {
+        "3d": list[OutputFile],
+    },
 )
 """Three-dimensional models.
 
