@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from comfy_trio.graph import JSON
 
-JSON: TypeAlias = "str | int | float | bool | Mapping[str, JSON] | Sequence[JSON] | None"
 Option: TypeAlias = "str | int | bool | None"
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeGuard
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from .declarations import JSON
+    from comfy_trio.graph import JSON
 
 _QUOTE = reprlib.Repr()
 _QUOTE.maxstring = _QUOTE.maxother = 60
