@@ -163,19 +163,26 @@ def docstring(text: str, *, indent: int) -> str:
     text = escape(text, keep="\n").replace('"""', r"\"\"\"")
     if text.startswith('"'):
         text = "\\" + text
-    if "\n" not in text and width(_closed(text)) + 6 <= room:
-        return f'"""{_closed(text)}"""'
-    # The quotes before the first line take room, too.
-    lines = [
-        part
-        for line in f'"""{text}'.split("\n")
-        for part in textwrap.wrap(
-            line, room, break_long_words=False, break_on_hyphens=False, tabsize=1
-        )
-        or [""]
-    ]
+    whole = f'"""{_closed(text)}"""'
+    if "\n" not in text and width(whole) <= room:
+        return whole
+    # The quotes before the text take room, too; those after it do not make a line of one word two.
+    lines = _wrap(f'"""{text}', room)
+    if len(lines) == 1:
+        lines = _wrap(f'"""{text}', room - len('"""'))
+    if len(lines) == 1:
+        return whole
     margin = " " * indent
     return f"\n{margin}".join([*lines, '"""']).replace(f"\n{margin}\n", "\n\n")
+
+
+def _wrap(text: str, room: int) -> list[str]:
+    return [
+        part
+        for line in text.split("\n")
+        for part in textwrap.wrap(line, room, break_long_words=False, break_on_hyphens=False)
+        or [""]
+    ]
 
 
 def _closed(text: str) -> str:

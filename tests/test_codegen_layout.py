@@ -97,7 +97,8 @@ def test_docstrings_say_what_they_were_given(text: str, filling: str) -> None:
 def test_docstrings_are_wrapped() -> None:
     assert docstring(" Short. ", indent=4) == '"""Short."""'
     assert docstring("x" * 90, indent=4) == f'"""{"x" * 90}"""'
-    assert docstring("x" * 91, indent=4) == f'"""{"x" * 91}\n    """'
+    assert docstring("x" * 91, indent=4) == f'"""{"x" * 91}"""'
+    assert docstring("x " * 46, indent=4) == f'"""{"x " * 44}x\n    x\n    """'
     assert docstring("One.\n\n\n  - two\n  - three", indent=4) == (
         '"""One.\n\n    - two\n    - three\n    """'
     )
