@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from .declarations import Input, Kind, NodeDeclaration, Option
 
-# A list that is used once is written where it is used if it is short.
+# A short list that is used once is written where it is used, and so is one option.
 _MAX_INLINE_OPTIONS = 3
 _MAX_INLINE_WIDTH = 60
 
@@ -100,18 +100,16 @@ def name_choices(
         if not use.files:
             lists[options_key(use.options)].append(use)
     return _name_lists(
-        [
-            each
-            for key, each in lists.items()
-            if key not in elsewhere and (len(each) > 1 or not _is_short(each[0].options))
-        ],
+        [each for key, each in lists.items() if key not in elsewhere and _deserves_alias(each)],
         taken,
     )
 
 
-def _is_short(options: Sequence[Option]) -> bool:
+def _deserves_alias(uses: Sequence[Use]) -> bool:
+    options = uses[0].options
     width = sum(len(repr(option)) + len(", ") for option in options)
-    return len(options) <= _MAX_INLINE_OPTIONS and width <= _MAX_INLINE_WIDTH
+    is_short = len(options) <= _MAX_INLINE_OPTIONS and width <= _MAX_INLINE_WIDTH
+    return not is_short or (len(uses) > 1 and len(options) > 1)
 
 
 def merge_files(uses: Iterable[Use]) -> dict[str, tuple[Option, ...]]:

@@ -86,7 +86,7 @@ def marker_name(type_: str) -> str:
     """Return the name of the class that stands for a type of the server's."""
     if is_free(type_):
         return type_
-    return f"{_sound('_'.join(_words(type_)), 'TYPE_', type_)}_{digest(type_)}"
+    return f"{_sound('_'.join(_words(type_)) or 'TYPE', 'TYPE_', type_)}_{digest(type_)}"
 
 
 def alias_name(name: str) -> str:
