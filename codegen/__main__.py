@@ -1,4 +1,4 @@
-"""Generate the wire types, or see whether they are up to date: `python -m codegen --help`."""
+"""Generate the wire types and the tests' typed nodes, or see whether they are up to date."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .nodes import generate_package
+from .package import compare, write
 from .wire_types import generate_sources
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 ROOT = Path(__file__).parent.parent
+GOLDEN = "tests/golden"
+"""What the tests hold generated nodes against: `object_info.json`, and `nodes` made from it."""
 
 
 def main(arguments: Sequence[str] | None = None, *, root: Path = ROOT) -> int:
@@ -32,18 +36,9 @@ def main(arguments: Sequence[str] | None = None, *, root: Path = ROOT) -> int:
     mode.add_argument("--write", action="store_true", help="write what is outdated")
     options = parser.parse_args(arguments)
 
-    schemas = {
-        path.name: json.loads(path.read_text(encoding="utf-8"))
-        for path in root.joinpath("codegen", "schemas").glob("*.json")
-    }
-    outdated = {
-        path: source
-        for path, source in generate_sources(schemas).items()
-        if _read(root / path) != source
-    }
+    outdated = [*_wire_types(root, writing=options.write), *_golden(root, writing=options.write)]
     if options.write:
-        for path, source in outdated.items():
-            root.joinpath(path).write_text(source, encoding="utf-8", newline="\n")
+        for path in outdated:
             print(f"Wrote {path}")
         return 0
     if outdated:
@@ -54,6 +49,39 @@ def main(arguments: Sequence[str] | None = None, *, root: Path = ROOT) -> int:
         )
         return 1
     return 0
+
+
+def _wire_types(root: Path, *, writing: bool) -> list[str]:
+    schemas = {
+        path.name: json.loads(path.read_text(encoding="utf-8"))
+        for path in root.joinpath("codegen", "schemas").glob("*.json")
+    }
+    outdated = {
+        path: source
+        for path, source in generate_sources(schemas).items()
+        if _read(root / path) != source
+    }
+    if writing:
+        for path, source in outdated.items():
+            root.joinpath(path).write_text(source, encoding="utf-8", newline="\n")
+    return list(outdated)
+
+
+def _golden(root: Path, *, writing: bool) -> list[str]:
+    text = _read(root / GOLDEN / "object_info.json")
+    if text is None:
+        return []
+    sources = golden_sources(json.loads(text))
+    directory = root / GOLDEN / "nodes"
+    difference = write(directory, sources) if writing else compare(directory, sources)
+    paths = [*difference.changed, *difference.new, *difference.stale]
+    return [f"{GOLDEN}/nodes/{path}" for path in paths]
+
+
+def golden_sources(object_info: Mapping[str, object]) -> Mapping[str, str]:
+    """Return the package that the tests compare with, which no version changes."""
+    package = generate_package(object_info, generator_version="0", server_version="0")
+    return package.sources
 
 
 def _read(path: Path) -> str | None:

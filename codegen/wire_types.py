@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 TYPES = "comfy_trio/_wire_types.py"
 NAMESPACE = "comfy_trio/types.py"
+UI_TYPES = "codegen/ui_types.py"
 
 _TYPES_HEADER = '''\
 # Generated from codegen/schemas, do not edit: change those and run `nox -s codegen -- --write`.
@@ -38,6 +39,19 @@ _NAMESPACE_HEADER = '''\
 They hold the keys that ComfyUI's core sends, from 0.3.40 on. A key that not all servers send is
 `typing.NotRequired`; servers and custom nodes may add more. Nothing is checked at run time.
 """
+'''
+
+_UI_TYPES_HEADER = '''\
+# Generated from codegen/schemas, do not edit: change those and run `nox -s codegen -- --write`.
+# schemas: sha256 {digest}
+"""What nodes show: the name of the type in `comfy_trio.types` by class of nodes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 '''
 
 
@@ -110,7 +124,18 @@ def generate_sources(schemas: Mapping[str, JSONObject]) -> dict[str, str]:
     return {
         TYPES: types,
         NAMESPACE: f"{_NAMESPACE_HEADER.format(digest=digest)}\n{imports}",
+        UI_TYPES: f"{_UI_TYPES_HEADER.format(digest=digest)}\n{_ui_types(bundled)}",
     }
+
+
+def _ui_types(bundled: JSONObject) -> str:
+    shown = {
+        node: name
+        for name, definition in bundled["$defs"].items()
+        for node in definition.get("x-nodes", ())
+    }
+    items = "".join(f'    "{node}": "{name}",\n' for node, name in sorted(shown.items()))
+    return f"UI_TYPES: Final[Mapping[str, str]] = {{\n{items}}}\n"
 
 
 def _for_generator(bundled: JSONObject) -> JSONObject:

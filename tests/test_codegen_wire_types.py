@@ -19,7 +19,7 @@ from jsonschema import Draft202012Validator
 
 import comfy_trio
 from codegen.__main__ import ROOT, main
-from codegen.wire_types import NAMESPACE, TYPES, bundle, generate_sources
+from codegen.wire_types import NAMESPACE, TYPES, UI_TYPES, bundle, generate_sources
 from comfy_trio import types
 from comfy_trio._util import is_list, is_object
 
@@ -96,13 +96,13 @@ def test_check_and_write(repository: Path, capsys: pytest.CaptureFixture[str]) -
     out, err = capsys.readouterr()
     assert not out
     assert err == (
-        f"Generated sources are outdated: {TYPES}, {NAMESPACE}."
+        f"Generated sources are outdated: {UI_TYPES}, {TYPES}, {NAMESPACE}."
         " To regenerate them, run `nox -s codegen -- --write`\n"
     )
     assert not (repository / TYPES).exists()
 
     assert main(["--write"], root=repository) == 0
-    assert capsys.readouterr().out == f"Wrote {TYPES}\nWrote {NAMESPACE}\n"
+    assert capsys.readouterr().out == f"Wrote {TYPES}\nWrote {NAMESPACE}\nWrote {UI_TYPES}\n"
     assert main(["--check"], root=repository) == 0
 
     # What was edited by hand is noticed, and it alone is written.
