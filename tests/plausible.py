@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, cast
 
 import attrs
@@ -47,7 +48,7 @@ def variants(node_class: type[Node], named: NamedNode) -> Iterator[Node]:
             yield make(node_class, inputs, **{each.keyword: value})
 
 
-def make(kind: Any, inputs: Any, **given: object) -> Any:
+def make(kind: Any, inputs: Any, /, **given: object) -> Any:
     values = {each.keyword: value_of(kind, each) for each in inputs if each.keyword not in given}
     return kind(**values, **given)
 
@@ -80,8 +81,9 @@ def value_of(owner: Any, named: NamedInput) -> object:
 def literal(kind: Kind) -> object:
     match kind:
         case Number():
-            low = 0 if kind.minimum is None else kind.minimum
-            number = max(low, 1) if kind.maximum is None else low
+            low = -math.inf if kind.minimum is None else kind.minimum
+            high = math.inf if kind.maximum is None else kind.maximum
+            number = next(each for each in (1, 0, low, high) if low <= each <= high)
             return int(number) if kind.type == "INT" else float(number)
         case Text():
             return "some text"

@@ -65,9 +65,13 @@ def with_files(value: Any) -> Any:
             key: [FILE] if key == "options" and not item else with_files(item)
             for key, item in value.items()
         }
-    if isinstance(value, list):
-        return [[FILE] if item == [] else with_files(item) for item in value]
-    return value
+    match value:
+        case ["COMBO", {"remote": _, **rest}] if "options" not in rest:
+            return ["COMBO", {**rest, "options": [FILE]}]
+        case list():
+            return [[FILE] if item == [] else with_files(item) for item in value]
+        case _:
+            return value
 
 
 def test_every_node(package: ModuleType, object_info: dict[str, Any], version: str) -> None:
@@ -93,24 +97,16 @@ def check(
     made: Node, object_info: dict[str, Any], rules: ValidationRules, package: ModuleType
 ) -> None:
     """See that a node is what its server wants, and can be read back."""
-    link = made if made.class_type in object_info else None
-    sink = UnknownNode("Sink", {"link": made._output(0)})
-    assert link is not None
-    prompt = Graph(sink).to_prompt()
-    [sink_id] = [node_id for node_id, node in prompt.items() if node["class_type"] == "Sink"]
-    del prompt[sink_id]
-    declared = {*object_info[made.class_type]["input"].get("required", {})}
-    declared |= {*object_info[made.class_type]["input"].get("optional", {})}
-    [inputs] = [
-        node["inputs"] for node in prompt.values() if node["class_type"] == made.class_type
-    ]
-    known = {name for name in inputs if name in declared or name.split(".")[0] in declared}
-    assert known == inputs.keys(), made
+    prompt = Graph(UnknownNode("Sink", {"link": made._output(0)})).to_prompt()
+    prompt = {key: node for key, node in prompt.items() if node["class_type"] != "Sink"}
+    [node_id] = [key for key, node in prompt.items() if node["class_type"] == made.class_type]
+    sections = object_info[made.class_type]["input"]
+    declared = {*sections.get("required", {}), *sections.get("optional", {})}
+    for name in prompt[node_id]["inputs"]:
+        assert name in declared or name.partition(".")[0] in declared, made
     verdict = validate_prompt(prompt, {**object_info, **source_classes(prompt)}, rules=rules)
     assert verdict.error is None, (made, verdict)
     assert not verdict.node_errors, (made, verdict.node_errors)
     read = Graph.from_prompt(prompt, package)
+    assert isinstance(read.nodes[node_id], type(made))
     assert read.to_prompt() == prompt
-    assert not any(
-        isinstance(node, UnknownNode) for node in read.nodes.values() if node.class_type in declared
-    )

@@ -43,7 +43,8 @@ def run_mypy(*paths: Path) -> Errors:
 
 def run_pyright(project: Path, *paths: Path) -> Errors:
     """Check files under ``strict``, with no configuration of the project's."""
-    settings = {"include": list(map(str, paths)), "extraPaths": [str(STUBS), str(ROOT)]}
+    relative = [os.path.relpath(path, project.parent) for path in paths]
+    settings = {"include": relative, "extraPaths": [str(STUBS), str(ROOT)]}
     project.write_text(json.dumps({**settings, "typeCheckingMode": "strict"}))
     command = ["pyright", "--outputjson", "--pythonpath", sys.executable, "-p", str(project)]
     done = subprocess.run(
