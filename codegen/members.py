@@ -79,22 +79,22 @@ class Scope:
                 keywords[each.name],
                 attributes[keywords[each.name]],
                 tuple(
-                    self._name_choice(key, nested[each.name, key], choice, slot)
-                    for key, choice, slot in _nested(each.kind)
+                    self._name_choice(each, key, nested[each.name, key], children, slot)
+                    for key, children, slot in _nested(each.kind)
                 ),
             )
             for each in inputs
         )
 
     def _name_choice(
-        self, key: str, name: str, inputs: Sequence[Input], slot: Kind | None
+        self, owner: Input, key: str, name: str, inputs: Sequence[Input], slot: Kind | None
     ) -> NamedChoice:
         taken = {*TAKEN_IN_BODY, *self._used_by_inputs(inputs)}
         keywords_taken = frozenset[str]()
         if slot is not None:
             # What is given to the slot itself is the first field.
             keywords_taken = frozenset({"slot"})
-            taken |= {*keywords_taken, *self._used_by_kind(key, slot)}
+            taken |= {*keywords_taken, *self._used_by_kind(owner.name, slot)}
         nested = self._name_nested(inputs, taken)
         taken.update(nested.values())
         return NamedChoice(

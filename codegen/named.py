@@ -43,7 +43,8 @@ class NamedChoice:
     Args:
         key: What the server calls the choice; empty for a dynamic slot.
         class_name: Unique within the owner's body.
-        slot: For a dynamic slot, what is given to the slot itself.
+        slot: For a dynamic slot, what is given to the slot itself: the field called ``slot``, a
+            name that none of `inputs` has.
     """
 
     key: str
