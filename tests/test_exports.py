@@ -63,7 +63,7 @@ LAYERS: list[set[str]] = [
     {"_connection", "_mailbox", "_session", "_supervisor", "_tracker"},
     {"_client", "_file", "_job", "_node"},
     {"__init__", "testing"},
-    {"__main__", "_cli"},
+    {"__main__", "_cli", "_codegen"},
 ]
 LAYER_OF = {module: number for number, layer in enumerate(LAYERS) for module in layer}
 IO_MODULES = {"httpx", "trio", "trio_websocket"}

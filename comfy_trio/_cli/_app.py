@@ -21,6 +21,11 @@ app.command(
     name="demo",
     help="Make a picture from words, and watch the server at it.",
 )
+app.command(
+    "comfy_trio._cli._codegen:codegen",
+    name="codegen",
+    help="Write a Python package of a server's nodes as typed classes.",
+)
 # Its own --version is the version of ComfyUI to play.
 app.command(
     "comfy_trio._cli._serve:serve",

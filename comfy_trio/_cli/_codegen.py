@@ -1,0 +1,195 @@
+"""Typed nodes: a Python package of the classes that a server has."""
+
+# No postponed annotations in modules of commands: cyclopts reads them.
+
+import importlib
+import importlib.util
+import json
+from collections import Counter
+from functools import partial
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Annotated, final
+
+import attrs
+import trio
+from cyclopts import Parameter
+
+from .. import Comfy, open_comfy
+from .._replies import get
+from .._util import JSONObject, as_object, is_object
+from .._version import __version__
+from ._options import ServerURL
+from ._screen import Screen
+from ._supervise import CommandError, supervise
+
+if TYPE_CHECKING:
+    from codegen.nodes import GeneratedPackage
+    from codegen.package import Difference
+
+INSTALLED, IN_CHECKOUT = "comfy_trio._codegen", "codegen"
+"""What the generator is called in an installed package, and beside it in its repository."""
+UNKNOWN_VERSION = "unknown"
+
+
+@final
+@attrs.frozen(kw_only=True)
+class CodegenOptions:
+    """What `codegen` was asked for; see there."""
+
+    url: str | None = None
+    object_info: str | None = None
+    out: str
+    check: bool = False
+    strict_files: bool = False
+
+
+async def codegen(
+    *,
+    out: str,
+    url: ServerURL | None = None,
+    object_info: str | None = None,
+    check: Annotated[bool, Parameter(negative=())] = False,
+    strict_files: Annotated[bool, Parameter(negative=())] = False,
+) -> int:
+    """Write a Python package of a server's nodes as typed classes.
+
+    Args:
+        out: The directory of the package. It is made if need be; one that exists must be empty, or
+            hold such a package.
+        url: A ComfyUI server. Default: $COMFY_HOST, or else http://127.0.0.1:8188.
+        object_info: A file with a server's reply to GET /object_info, in place of a server.
+        check: Write nothing, and fail if the package is not what it would be.
+        strict_files: Let only those model files pass that the server has now.
+    """
+    options = CodegenOptions(
+        url=url, object_info=object_info, out=out, check=check, strict_files=strict_files
+    )
+    return await supervise(partial(run_codegen, options), Screen())
+
+
+async def run_codegen(options: CodegenOptions, screen: Screen) -> None:
+    """Run the command `codegen`.
+
+    Raises:
+        CommandError: what was asked for contradicts itself, the file holds something else, the
+            generator is not installed, or `options.check` finds a difference.
+        ComfyError: the server cannot be asked.
+        OSError: a file cannot be read or written, or the directory holds something else.
+    """
+    if options.url is not None and options.object_info is not None:
+        raise CommandError("choose one of --url and --object-info")
+    nodes, package = _import_generator("nodes"), _import_generator("package")
+    if options.object_info is not None:
+        object_info = await _read_object_info(trio.Path(options.object_info))
+        version = UNKNOWN_VERSION
+        screen.fact("Nodes of", _printable(options.object_info))
+    else:
+        async with open_comfy(options.url) as comfy:
+            object_info = await comfy.node.definitions()
+            version = await _server_version(comfy)
+            screen.fact("Nodes of", f"{comfy.url}, ComfyUI {_printable(version)}")
+    generated: GeneratedPackage = await trio.to_thread.run_sync(
+        partial(
+            nodes.generate_package,
+            object_info,
+            generator_version=__version__,
+            server_version=version,
+            strict_files=options.strict_files,
+        ),
+        abandon_on_cancel=True,
+    )
+    for line in _oddities(generated):
+        screen.line(line)
+    directory = Path(options.out)
+    if options.check:
+        difference: Difference = await trio.to_thread.run_sync(
+            partial(
+                package.compare, directory, generated.sources, strict_files=options.strict_files
+            )
+        )
+    else:
+        difference = await trio.to_thread.run_sync(package.write, directory, generated.sources)
+    _tell(difference, screen)
+    if options.check and difference:
+        raise CommandError(f"{options.out} is outdated: run the command without --check")
+    screen.fact(
+        "Up to date" if not difference else "Written", f"{options.out}: {len(object_info)} nodes"
+    )
+
+
+def _import_generator(module: str) -> ModuleType:
+    """Import a module of the generator.
+
+    Raises:
+        CommandError: it is not installed.
+    """
+    root = Path(__file__).parents[2]
+    if importlib.util.find_spec(INSTALLED) is not None:
+        return importlib.import_module(f"{INSTALLED}.{module}")
+    # Another package may have that name, too.
+    spec = importlib.util.find_spec(IN_CHECKOUT)
+    if spec is not None and spec.origin == str(root / IN_CHECKOUT / "__init__.py"):
+        return importlib.import_module(f"{IN_CHECKOUT}.{module}")
+    raise CommandError('the generator is not installed: run  pip install "comfy-trio[codegen]"')
+
+
+async def _read_object_info(path: trio.Path) -> JSONObject:
+    try:
+        value: object = json.loads(await path.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise CommandError(f"{path} is no JSON: {error}") from error
+    # Anything else would be read as odd nodes, without a complaint.
+    if not is_object(value) or not any("input" in as_object(entry) for entry in value.values()):
+        raise CommandError(
+            f"{path} declares no nodes: it should hold a server's reply to GET /object_info"
+        )
+    return value
+
+
+async def _server_version(comfy: Comfy) -> str:
+    reply = await comfy._session.http.request(get("/system_stats"))
+    version = as_object(as_object(reply.json()).get("system")).get("comfyui_version")
+    return version if isinstance(version, str) else UNKNOWN_VERSION
+
+
+def _oddities(generated: "GeneratedPackage") -> list[str]:
+    """Say what was odd: each oddity once, with where it was first met."""
+    count = Counter(oddity for each in generated.oddities.values() for oddity in each)
+    first: dict[str, str] = {}
+    for class_type, oddities in generated.oddities.items():
+        for oddity in oddities:
+            first.setdefault(oddity, class_type)
+    return [
+        f"odd, {number} times, first in {_printable(first[oddity])}: {_printable(oddity)}"
+        if number > 1
+        else f"odd in {_printable(first[oddity])}: {_printable(oddity)}"
+        for oddity, number in sorted(count.items())
+    ]
+
+
+def _tell(difference: "Difference", screen: Screen) -> None:
+    for word, paths in (
+        ("changed", difference.changed),
+        ("new", difference.new),
+        ("stale", difference.stale),
+    ):
+        for path in paths:
+            screen.line(f"{word:<8}{path}")
+    if "__init__.py" in difference.new:
+        return  # then all nodes are new
+    for word, class_types in (
+        ("added", difference.added),
+        ("removed", difference.removed),
+        ("altered", difference.altered),
+    ):
+        for class_type in class_types:
+            screen.line(f"{word:<8}node {_printable(class_type)}")
+
+
+def _printable(text: str) -> str:
+    """Return a text of the server's without what would do something to a terminal."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
