@@ -34,11 +34,12 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def types(session: nox.Session) -> None:
-    """Mypy strict, pyright strict, and the completeness of the public names' types."""
+    """Mypy strict, pyright strict, the public names, and programs of generated nodes."""
     session.install("-e", ALL_EXTRAS, *groups("types"))
     session.run("mypy")
     session.run("pyright")
     session.run("pyright", "--ignoreexternal", "--verifytypes", "comfy_trio")
+    session.run("pytest", "-m", "types")
 
 
 @nox.session

@@ -1,4 +1,4 @@
-"""Generate the wire types and the tests' typed nodes, or see whether they are up to date."""
+"""Generate the wire types, the stubs and the tests' nodes, or see whether they are up to date."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from comfy_trio import __version__
+
 from .nodes import generate_package
 from .package import compare, write
 from .wire_types import generate_sources
@@ -16,8 +18,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 ROOT = Path(__file__).parent.parent
-GOLDEN = "tests/golden"
-"""What the tests hold generated nodes against: `object_info.json`, and `nodes` made from it."""
+STUBS_VERSION = "0.27.0"
+"""The version of ComfyUI whose core nodes the stubs are."""
+STUBS = f"stubs/object_info-{STUBS_VERSION}.json"
+GOLDEN = "tests/golden/object_info.json"
+"""What the tests hold the generator against."""
+PROBES = "custom_nodes.probe_nodes"
+"""A pack that the captured server had for tests of the protocol."""
 
 
 def main(arguments: Sequence[str] | None = None, *, root: Path = ROOT) -> int:
@@ -36,7 +43,13 @@ def main(arguments: Sequence[str] | None = None, *, root: Path = ROOT) -> int:
     mode.add_argument("--write", action="store_true", help="write what is outdated")
     options = parser.parse_args(arguments)
 
-    outdated = [*_wire_types(root, writing=options.write), *_golden(root, writing=options.write)]
+    outdated = _wire_types(root, writing=options.write)
+    for package, make, source in (
+        ("stubs/comfy_nodes", make_stubs, STUBS),
+        ("tests/golden/nodes", make_golden, GOLDEN),
+    ):
+        if (text := _read(root / source)) is not None:
+            outdated += _package(root, package, make(json.loads(text)), writing=options.write)
     if options.write:
         for path in outdated:
             print(f"Wrote {path}")
@@ -67,21 +80,27 @@ def _wire_types(root: Path, *, writing: bool) -> list[str]:
     return list(outdated)
 
 
-def _golden(root: Path, *, writing: bool) -> list[str]:
-    text = _read(root / GOLDEN / "object_info.json")
-    if text is None:
-        return []
-    sources = golden_sources(json.loads(text))
-    directory = root / GOLDEN / "nodes"
-    difference = write(directory, sources) if writing else compare(directory, sources)
+def _package(root: Path, package: str, sources: Mapping[str, str], *, writing: bool) -> list[str]:
+    difference = write(root / package, sources) if writing else compare(root / package, sources)
     paths = [*difference.changed, *difference.new, *difference.stale]
-    return [f"{GOLDEN}/nodes/{path}" for path in paths]
+    return [f"{package}/{path}" for path in paths]
 
 
-def golden_sources(object_info: Mapping[str, object]) -> Mapping[str, str]:
+def make_stubs(object_info: Mapping[str, Mapping[str, object]]) -> Mapping[str, str]:
+    """Return the package of what a plain server has."""
+    core = {
+        class_type: declaration
+        for class_type, declaration in object_info.items()
+        if declaration.get("python_module") != PROBES
+    }
+    return generate_package(
+        core, generator_version=__version__, server_version=STUBS_VERSION
+    ).sources
+
+
+def make_golden(object_info: Mapping[str, object]) -> Mapping[str, str]:
     """Return the package that the tests compare with, which no version changes."""
-    package = generate_package(object_info, generator_version="0", server_version="0")
-    return package.sources
+    return generate_package(object_info, generator_version="0", server_version="0").sources
 
 
 def _read(path: Path) -> str | None:

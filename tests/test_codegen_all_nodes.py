@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 FIXTURES = Path(__file__).parent / "fixtures" / "object_info"
 COUNTS = {"0.27.0": 804, "0.3.64": 500}
+SOURCES = {
+    "0.27.0": FIXTURES.parents[2] / "stubs" / "object_info-0.27.0.json",
+    "0.3.64": FIXTURES / "full-0.3.64.json",
+}
 
 
 @pytest.fixture(params=COUNTS, scope="module")
@@ -34,7 +38,7 @@ def version(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="module")
 def object_info(version: str) -> dict[str, Any]:
-    text = (FIXTURES / f"full-{version}.json").read_text(encoding="utf-8")
+    text = SOURCES[version].read_text(encoding="utf-8")
     info: dict[str, Any] = json.loads(text)
     return info
 

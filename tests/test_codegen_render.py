@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from codegen.__main__ import golden_sources
+from codegen.__main__ import make_golden
 from codegen.nodes import generate_package
 from codegen.render import HEADER
 from codegen.ui_types import UI_TYPES
@@ -86,7 +86,7 @@ def object_info() -> dict[str, Any]:
 
 @cache
 def golden() -> Mapping[str, str]:
-    return golden_sources(object_info())
+    return make_golden(object_info())
 
 
 def modules() -> dict[str, ast.Module]:

@@ -11,9 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from codegen.nodes import generate_package
+from codegen.package import write
+
 ROOT = Path(__file__).parent.parent
 PROGRAMS = Path(__file__).parent / "type_tests"
 STUBS = ROOT / "stubs"
+GOLDEN = ROOT / "tests" / "golden" / "nodes"
+OLD_SERVER = ROOT / "tests" / "fixtures" / "object_info" / "full-0.3.64.json"
 
 pytestmark = pytest.mark.types
 
@@ -23,17 +28,22 @@ Errors = set[tuple[str, int, str]]
 """Each as the name of the file, the line, and the code."""
 
 
-def run_mypy(*paths: Path) -> Errors:
-    """Check files under ``--strict``, with no configuration of the project's."""
+def run_mypy(*arguments: str, path: Path = STUBS) -> Errors:
+    """Check programs under ``--strict``, with no configuration of the project's.
+
+    Args:
+        arguments: Of mypy: files, or ``-p`` and a package.
+        path: Where packages are looked for.
+    """
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--hide-error-context"]
     command += ["--no-error-summary", "--no-pretty", "--cache-dir=.mypy_cache/types"]
     done = subprocess.run(
-        [*command, *map(str, paths)],
+        [*command, *arguments],
         capture_output=True,
         text=True,
         check=False,
         cwd=ROOT,
-        env={**ENVIRONMENT, "MYPYPATH": str(STUBS)},
+        env={**ENVIRONMENT, "MYPYPATH": str(path)},
     )
     assert done.returncode in {0, 1}, done.stdout + done.stderr
     lines = re.findall(r"^(.+?):(\d+): error: .*\[([\w-]+)\]$", done.stdout, flags=re.MULTILINE)
@@ -81,12 +91,12 @@ def check(errors: Errors, path: Path, *, column: int) -> None:
 
 
 def test_mypy_accepts() -> None:
-    assert run_mypy(PROGRAMS / "accepted.py") == set()
+    assert run_mypy(str(PROGRAMS / "accepted.py")) == set()
 
 
 def test_mypy_rejects() -> None:
     path = PROGRAMS / "rejected.py"
-    check(run_mypy(path), path, column=0)
+    check(run_mypy(str(path)), path, column=0)
 
 
 def test_pyright_accepts(tmp_path: Path) -> None:
@@ -96,3 +106,25 @@ def test_pyright_accepts(tmp_path: Path) -> None:
 def test_pyright_rejects(tmp_path: Path) -> None:
     path = PROGRAMS / "rejected.py"
     check(run_pyright(tmp_path / "pyrightconfig.json", path), path, column=1)
+
+
+@pytest.fixture(scope="module", params=["stubs", "golden", "0.3.64"])
+def package(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a generated package."""
+    if request.param == "stubs":
+        return STUBS / "comfy_nodes"
+    if request.param == "golden":
+        return GOLDEN
+    directory = tmp_path_factory.mktemp("generated") / "old_nodes"
+    object_info = json.loads(OLD_SERVER.read_text(encoding="utf-8"))
+    package = generate_package(object_info, generator_version="0", server_version="0.3.64")
+    write(directory, package.sources)
+    return directory
+
+
+def test_mypy_finds_nothing_in_generated_packages(package: Path) -> None:
+    assert run_mypy("-p", package.name, path=package.parent) == set()
+
+
+def test_pyright_finds_nothing_in_generated_packages(package: Path, tmp_path: Path) -> None:
+    assert run_pyright(tmp_path / "pyrightconfig.json", package) == set()

@@ -26,8 +26,8 @@ from comfy_nodes import (
     StringConcatenate,
     VAEDecode,
 )
-from comfy_nodes.core.choices import SamplerName  # noqa: TC002
-from comfy_nodes.types import IMAGE, LATENT, MODEL  # noqa: TC002
+from comfy_nodes.core.choices import SamplerName
+from comfy_nodes.types import IMAGE, LATENT, MODEL
 
 from comfy_trio import Comfy, Graph, UnknownNode, Workflow
 from comfy_trio.graph import INT, Out

@@ -36,59 +36,39 @@ def links(
     vae: Out[VAE],
     latent: Out[LATENT],
     image: Out[IMAGE],
-    positive: Out[CONDITIONING],
+    text: Out[CONDITIONING],
     ckpt: CheckpointLoaderSimple,
 ) -> None:
-    VAEDecode(
-        samples=image,  # error: arg-type reportArgumentType
-        vae=vae,
-    )
-    VAEDecode(
-        samples=latent,
-        vae=ckpt.clip,  # error: arg-type reportArgumentType
-    )
-    KSampler(
-        model=ckpt,  # error: arg-type reportArgumentType
-        positive=positive,
-        negative=positive,
-        latent_image=latent,
-        sampler_name="euler",
-        scheduler="normal",
-    )
+    VAEDecode(samples=image, vae=vae)  # error: arg-type reportArgumentType
+    VAEDecode(samples=latent, vae=ckpt.clip)  # error: arg-type reportArgumentType
+    VAEDecode(samples=latent, vae=ckpt)  # error: arg-type reportArgumentType
+    VAEDecode(samples=latent)  # error: call-arg reportCallIssue
+    VAEDecode(samples=latent, vae=vae, tiled=True)  # error: call-arg reportCallIssue
     KSampler(
         model=model,
-        positive=positive,
-        negative=positive,
+        positive=text,
+        negative=text,
         latent_image=latent,
         sampler_name="eulr",  # error: arg-type reportArgumentType
         scheduler="normal",
     )
     KSampler(
         model=model,
-        positive=positive,
-        negative=positive,
+        positive=text,
+        negative=text,
         latent_image=latent,
         sampler_name="euler",
-        scheduler="normal",
-        cgf=3.0,  # error: call-arg reportCallIssue
+        scheduler="euler",  # error: arg-type reportArgumentType
     )
-    KSampler(  # error: call-arg reportCallIssue
-        model=model,
-        positive=positive,
-        negative=positive,
-        sampler_name="euler",
-        scheduler="normal",
-    )
-    SaveImage(latent)  # error: call-arg,misc reportCallIssue
-    ckpt.image  # error: attr-defined reportAttributeAccessIssue
+    SaveImage(image)  # error: call-arg,misc reportCallIssue
+    print(ckpt.image)  # error: attr-defined reportAttributeAccessIssue
 
 
 def literals(image: Out[IMAGE], count: Out[INT], ratio: Out[FLOAT]) -> None:
-    CLIPTextEncode(
-        text=count,  # error: arg-type reportArgumentType
-        clip=CheckpointLoaderSimple(ckpt_name="x").clip,
-    )
-    SaveImage(images=image, filename_prefix=GetImageSize(image=image).width)  # error: arg-type reportArgumentType
+    clip = CheckpointLoaderSimple(ckpt_name="x").clip
+    CLIPTextEncode(text=count, clip=clip)  # error: arg-type reportArgumentType
+    CLIPTextEncode(text=GetImageSize(image=image).width, clip=clip)  # error: arg-type reportArgumentType
+    SaveImage(images=image, filename_prefix=3)  # error: arg-type reportArgumentType
     EmptyLatentImage(width="512")  # error: arg-type reportArgumentType
     EmptyLatentImage(width=ratio)  # error: arg-type reportArgumentType
     EmptyLatentImage(width=512.5)  # error: arg-type reportArgumentType
@@ -101,24 +81,16 @@ def dynamic(image: Out[IMAGE], mask: Out[MASK], latent: Out[LATENT]) -> None:
     BatchImagesNode(images=[mask])  # error: list-item reportArgumentType
     ComfyMathExpression(values={"one": 1})  # error: dict-item reportArgumentType
     ComfyMathExpression(values=[image])  # error: list-item reportArgumentType
-    PreviewImage(
-        images=ComfySwitchNode(switch=True, on_true=mask, on_false=mask)  # error: arg-type reportArgumentType
-    )
-    ResizeImageMaskNode(
-        input=latent,  # error: - reportArgumentType
-        resize_type=ResizeImageMaskNode.ScaleWidth(),
-        scale_method="area",
-    )
+    PreviewImage(images=ComfySwitchNode(switch=True, on_true=mask, on_false=mask))  # error: arg-type reportArgumentType
+    PreviewImage(images=ComfySwitchNode(switch=True, on_true=image, on_false=mask))  # error: arg-type reportArgumentType
+    wide = ResizeImageMaskNode.ScaleWidth(width=3)
+    ResizeImageMaskNode(input=latent, resize_type=wide)  # error: type-var reportArgumentType
     ResizeImageMaskNode.ScaleWidth(height=3)  # error: call-arg reportCallIssue
-    ResizeImageMaskNode(
-        input=image,
-        resize_type="scale width",  # error: arg-type reportArgumentType
-        scale_method="area",
-    )
-    PreviewAny(source=SaveImage(images=image))  # error: arg-type reportArgumentType
+    ResizeImageMaskNode(input=image, resize_type="scale width")  # error: arg-type reportArgumentType
+    PreviewAny(source=CheckpointLoaderSimple(ckpt_name="x"))  # error: arg-type reportArgumentType
 
 
-async def results(comfy: Comfy, image: Out[IMAGE], preview: PreviewImage) -> None:
+async def results(comfy: Comfy, image: Out[IMAGE]) -> None:
     save = SaveImage(images=image)
     result = await comfy.run(save)
     print(result[save]["audio"])  # error: typeddict-item reportGeneralTypeIssues
