@@ -159,6 +159,8 @@ def docstring(text: str, *, indent: int) -> str:
         indent: The indentation of what it belongs to.
     """
     room = LINE_LENGTH - indent
+    # Python makes no class whose docstring has a lone surrogate: it is told, not held.
+    text = text.encode(errors="backslashreplace").decode()
     text = re.sub(r"\n{3,}", "\n\n", "\n".join(line.strip() for line in text.splitlines())).strip()
     text = escape(text, keep="\n").replace('"""', r"\"\"\"")
     if text.startswith('"'):

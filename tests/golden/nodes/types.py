@@ -79,7 +79,7 @@ class TYPE_31mT_002e:
 
 
 class T_72fb:
-    """\ud800T, as the server calls it."""
+    """\\ud800T, as the server calls it."""
 
 
 class T_b7a9:
