@@ -115,7 +115,7 @@ def module_name(category: str) -> str:
     """Return the name of the module for the nodes of a category."""
     if not category.strip():
         return "uncategorized"
-    return _file_name(category, "category_", frozenset({"choices"}))
+    return _file_name(category, "category_", frozenset({"choices", "outputs"}))
 
 
 def pack_name(module: str) -> str:

@@ -108,6 +108,8 @@ class NamedPackage:
         files: The options of each alias of model files, sorted by name.
         files_apart: Where lists of files that differ are kept apart, the alias of each, by the
             name that it would have alone and its `options_key`.
+        shown: The name of the type of what nodes of a class show, in the ``outputs`` of its pack,
+            by class type, where that was learned.
     """
 
     packs: tuple[NamedPack, ...] = ()
@@ -117,6 +119,7 @@ class NamedPackage:
     files_apart: Mapping[tuple[str, OptionsKey], str] = attrs.field(
         factory=dict["tuple[str, OptionsKey]", str]
     )
+    shown: Mapping[str, str] = attrs.field(factory=dict[str, str])
     _choices: Mapping[tuple[str, OptionsKey], str] = attrs.field(
         init=False,
         eq=False,

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from .imports import GRAPH, TYPING, Imports, import_statement
 from .layout import (
     INDENT,
-    LINE_LENGTH,
     Bracket,
     Keyword,
     assignment,
@@ -35,6 +34,7 @@ FORMAT = 1
 """The version of what generated packages and `comfy_trio.graph` agree on."""
 INDEX = "_index.py"
 FILES = "files.py"
+OUTPUTS = "outputs.py"
 
 _MARGIN = " " * INDENT
 _INIT_TEXT = """\
@@ -100,9 +100,6 @@ def _render_init(package: NamedPackage, generator: str, server: str, digest: str
         for node in module.nodes
         if node.class_name == node.declaration.class_type
     }
-    exports = _comprehension(
-        "name: home", "for name, home in NODES.items()", 'if home.endswith(f":{name}")'
-    )
     modules = {"files", "types", *(pack.name for pack in package.packs)}
     return (
         f"{HEADER} Run `python -m comfy_trio codegen` again.\n"
@@ -111,64 +108,49 @@ def _render_init(package: NamedPackage, generator: str, server: str, digest: str
         f'"""{_INIT_TEXT}"""\n\n'
         "from typing import TYPE_CHECKING\n\n"
         f"from {GRAPH} import lazy_exports, require_format\n\n"
-        f"require_format({FORMAT}, __name__)\n\n"
-        + _exports(homes, modules, "from ._index import NODES", exports)
+        f"require_format({FORMAT}, __name__)\n\n" + _exports(homes, modules, "._index")
     )
 
 
 def _render_pack(pack: NamedPack) -> str:
     homes = {node.class_name: module.name for module in pack.modules for node in module.nodes}
-    prefix = quote(f"{pack.name}.")
-    exports = _comprehension(
-        f'home.partition(":")[2]: home.removeprefix({prefix})',
-        "for home in NODES.values()",
-        f"if home.startswith({prefix})",
-    )
-    modules = {"choices", *(module.name for module in pack.modules)}
+    modules = {"choices", "outputs", *(module.name for module in pack.modules)}
     return (
         f"{HEADER}\n{docstring(f'All nodes of the pack `{pack.name}`.', indent=0)}\n\n"
         "from typing import TYPE_CHECKING\n\n"
         f"from {GRAPH} import lazy_exports\n\n"
-        + _exports(homes, modules, "from .._index import NODES", exports)
+        + _exports(homes, modules, ".._index", Keyword("pack=", quote(pack.name)))
     )
 
 
 def _exports(
-    homes: Mapping[str, str], modules: AbstractSet[str], statement: str, exports: str
+    homes: Mapping[str, str], modules: AbstractSet[str], index: str, *arguments: Doc
 ) -> str:
     """Return what makes classes importable: checkers see them, Python looks where they are.
 
     Args:
         homes: The module of each class.
         modules: Of the package itself: they come before classes of the same name.
-        statement: Imports what `exports` needs.
-        exports: An expression for all of `homes`.
+        index: The module that has `NODES`.
+        arguments: Of `lazy_exports`, which says what they mean.
     """
-    shown = {name: home for name, home in sorted(homes.items()) if name not in modules}
-    start = f"{_MARGIN}{statement}\n\n"
-    if len(shown) < len(homes):
-        start = ""
-        items = [Keyword(f"{quote(name)}: ", quote(f"{shown[name]}:{name}")) for name in shown]
-        exports = lay_out(Bracket("{", tuple(items)), indent=2 * INDENT, before=2 * INDENT, after=1)
+    shown = {name: home for name, home in homes.items() if name not in modules}
     statements = [
         import_statement(f".{home}", [f"{name} as {name}"], indent=INDENT)
         for name, home in sorted(shown.items(), key=lambda item: (item[1], item[0]))
     ]
     for_checkers = "\n".join(statements or [f"{_MARGIN}pass"])
-    return (
-        f"if TYPE_CHECKING:\n{for_checkers}\nelse:\n{start}"
-        f"{_MARGIN}__getattr__, __dir__ = lazy_exports(\n"
-        f"{_MARGIN * 2}__name__,\n{_MARGIN * 2}{exports},\n{_MARGIN})\n"
+    if hidden := sorted(homes.keys() - shown.keys()):
+        names = tuple(map(quote, hidden))
+        arguments = (*arguments, Keyword("hidden=", Bracket("{", names)))
+    start = f"{_MARGIN}__getattr__, __dir__ = "
+    exports = lay_out(
+        call("lazy_exports", "__name__", "NODES", *arguments), indent=INDENT, before=len(start)
     )
-
-
-def _comprehension(item: str, loop: str, condition: str) -> str:
-    """Return a dictionary made by a loop, as the second argument of `lazy_exports`."""
-    line = f"{{{item} {loop} {condition}}}"
-    if 2 * INDENT + len(line) < LINE_LENGTH:
-        return line
-    inner = f"\n{_MARGIN * 3}"
-    return f"{{{inner}{item}{inner}{loop}{inner}{condition}\n{_MARGIN * 2}}}"
+    return (
+        f"if TYPE_CHECKING:\n{for_checkers}\nelse:\n"
+        f"{_MARGIN}from {index} import NODES\n\n{start}{exports}\n"
+    )
 
 
 def _render_index(package: NamedPackage) -> str:

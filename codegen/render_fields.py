@@ -25,7 +25,9 @@ from .numbers import SEEDS
 from .render_types import input_type
 
 if TYPE_CHECKING:
-    from .declarations import JSON, Input, Kind
+    from comfy_trio.graph import JSON
+
+    from .declarations import Input, Kind
     from .layout import Doc
     from .named import NamedChoice, NamedInput
     from .render_types import Scope

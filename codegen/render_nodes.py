@@ -99,12 +99,15 @@ def _bases(scope: Scope, node: NamedNode) -> list[Doc]:
 
 
 def _base(scope: Scope, declaration: NodeDeclaration) -> Doc:
-    if not declaration.is_output_node and not declaration.shows:
+    learned = scope.package.shown.get(declaration.class_type)
+    if not (declaration.is_output_node or declaration.shows or learned):
         return scope.graph("Node", running=True)
     base = scope.graph("OutputNode" if declaration.is_output_node else "UINode", running=True)
     shown = UI_TYPES.get(declaration.class_type)
     if shown is not None:
         return subscript(base, scope.imports.add(WIRE_TYPES, shown, running=True))
+    if learned is not None:
+        return subscript(base, scope.imports.add(".outputs", learned, running=True))
     return subscript(base, subscript("dict", "str", scope.imports.add(TYPING, "Any", running=True)))
 
 

@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
 PACKAGE_FORMAT = 1
 """Of generated packages; counts up when this library can no longer read those made before."""
@@ -30,19 +30,39 @@ def require_format(number: int, package: str) -> None:
 
 
 def lazy_exports(
-    package: str, homes: Mapping[str, str]
+    package: str, nodes: Mapping[str, str], *, pack: str = "", hidden: Collection[str] = ()
 ) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
-    """Return ``__getattr__`` and ``__dir__`` of a package that loads its names on first use.
+    """Return ``__getattr__`` and ``__dir__`` of a package that loads its classes on first use.
+
+    Nothing is done for a class before it is asked for, so that a program's start does not depend on
+    how many there are.
 
     Args:
         package: The package's full name.
-        homes: For each name ``"module:name"``, the module relative to the package.
+        nodes: Where the class of each class type is: ``"core.sampling:KSampler"``.
+        pack: The part of `nodes` that the package is. Default: all, of which it then shows those
+            whose class is called like the class type.
+        hidden: Names that are modules, though a class has them too.
     """
 
+    def homes() -> dict[str, str]:
+        if not pack:
+            return {name: home for name, home in nodes.items() if home.endswith(f":{name}")}
+        inside = f"{pack}."
+        return {
+            home.partition(":")[2]: home.removeprefix(inside)
+            for home in nodes.values()
+            if home.startswith(inside)
+        }
+
+    def find(name: str) -> str | None:
+        home = homes().get(name) if pack else nodes.get(name)
+        return home if home is not None and home.endswith(f":{name}") else None
+
     def load(name: str) -> object:
-        home = homes.get(name)
+        home = None if name in hidden else find(name)
         if home is None:
-            close = get_close_matches(name, homes, n=3)
+            close = get_close_matches(name, homes(), n=3)
             hint = f". Did you mean {' or '.join(close)}?" if close else ""
             raise AttributeError(f"{package} has no {name!r}{hint}")
         module, _, attribute = home.partition(":")
@@ -50,4 +70,4 @@ def lazy_exports(
         setattr(sys.modules[package], name, value)
         return value
 
-    return load, lambda: sorted(homes)
+    return load, lambda: sorted(homes().keys() - set(hidden))

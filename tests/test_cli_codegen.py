@@ -24,6 +24,7 @@ from comfy_trio._cli import _codegen
 from comfy_trio._cli._codegen import CodegenOptions, run_codegen
 from comfy_trio._cli._screen import Screen
 from comfy_trio._cli._supervise import supervise
+from comfy_trio._replies import post
 from comfy_trio.testing import open_embedded_server
 
 if TYPE_CHECKING:
@@ -193,6 +194,42 @@ async def test_no_such_file(tmp_path: Path) -> None:
     assert (code, errors) == (1, f"error: {path}: No such file or directory\n")
 
 
+async def test_learning_what_nodes_show(tmp_path: Path) -> None:
+    out = tmp_path / "nodes"
+    probes = out / "probe_nodes" / "probe.py"
+    async with listening() as (_, url):
+        assert (await run(CodegenOptions(url=url, out=str(out))))[0] == 0
+        assert "OutputNode[dict[str, Any]]" in probes.read_text()
+        async with comfy_trio.open_comfy(url) as comfy:
+            text = comfy_trio.UnknownNode("ProbeText", {"text": "x", "repeat": 2, "salt": 0})
+            await comfy.run(text)
+        code, told, _ = await run(CodegenOptions(url=url, out=str(out), learn=True))
+        assert code == 0
+        assert "Learned     ProbeText\n" in told
+        assert "OutputNode[ProbeTextOutput]" in probes.read_text()
+        async with comfy_trio.open_comfy(url) as comfy:
+            await comfy._session.http.request(post("/history", {"clear": True}))
+        for learn in (False, True):
+            options = CodegenOptions(url=url, out=str(out), check=True, learn=learn)
+            assert (await run(options))[0] == 0
+
+
+async def test_learning_needs_a_server(tmp_path: Path) -> None:
+    options = CodegenOptions(object_info="y", out=str(tmp_path / "nodes"), learn=True)
+    told = "error: --learn needs a server, whose history it reads\n"
+    assert await run(options) == (1, "", told)
+
+
+async def test_learned_shapes_that_somebody_has_changed(tmp_path: Path) -> None:
+    options = CodegenOptions(object_info=file_of(tmp_path), out=str(tmp_path / "nodes"))
+    assert (await run(options))[0] == 0
+    path = tmp_path / "nodes" / "learned.json"
+    path.write_text("{")
+    code, _, errors = await run(options)
+    assert code == 1
+    assert errors.startswith(f"error: {path} does not hold what was learned: ")
+
+
 async def test_two_sources_are_one_too_many(tmp_path: Path) -> None:
     options = CodegenOptions(url="http://x", object_info="y", out=str(tmp_path / "nodes"))
     assert await run(options) == (1, "", "error: choose one of --url and --object-info\n")
@@ -225,7 +262,7 @@ def run_main(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
 def test_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_main(monkeypatch, "--help") in {0, None}
     told = capsys.readouterr().out
-    options = ("url", "object-info", "out", "check", "strict-files")
+    options = ("url", "object-info", "out", "check", "strict-files", "learn")
     assert all(f"--{name}" in told for name in options)
     assert "--no-" not in told
 

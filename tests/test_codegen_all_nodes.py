@@ -14,6 +14,7 @@ from plausible import FILE, source_classes, variants
 from codegen.names import resolve
 from codegen.nodes import generate_package
 from codegen.parse import parse_object_info
+from codegen.values import as_object, is_list, is_object
 from comfy_trio import Graph, UnknownNode
 from comfy_trio._validation import ValidationRules, validate_prompt
 
@@ -23,11 +24,11 @@ if TYPE_CHECKING:
 
     from comfy_trio.graph import Node
 
-FIXTURES = Path(__file__).parent / "fixtures" / "object_info"
+ROOT = Path(__file__).parent.parent
 COUNTS = {"0.27.0": 804, "0.3.64": 500}
 SOURCES = {
-    "0.27.0": FIXTURES.parents[2] / "stubs" / "object_info-0.27.0.json",
-    "0.3.64": FIXTURES / "full-0.3.64.json",
+    "0.27.0": ROOT / "stubs" / "object_info-0.27.0.json",
+    "0.3.64": ROOT / "tests" / "fixtures" / "servers" / "object_info-0.3.64.json",
 }
 
 
@@ -62,20 +63,17 @@ def package(
         del sys.modules[module]
 
 
-def with_files(value: Any) -> Any:
+def with_files(value: object) -> object:
     """Return declarations in which every list of options has some; real servers may have none."""
-    if isinstance(value, dict):
-        return {
-            key: [FILE] if key == "options" and not item else with_files(item)
-            for key, item in value.items()
-        }
-    match value:
-        case ["COMBO", {"remote": _, **rest}] if "options" not in rest:
-            return ["COMBO", {**rest, "options": [FILE]}]
-        case list():
-            return [[FILE] if item == [] else with_files(item) for item in value]
-        case _:
-            return value
+    if is_list(value):
+        if not value:
+            return [FILE]
+        if value[0] == "COMBO" and "remote" in as_object(value[-1]):
+            return ["COMBO", {**as_object(value[-1]), "options": [FILE]}]
+        return list(map(with_files, value))
+    if is_object(value):
+        return {key: with_files(item) for key, item in value.items()}
+    return value
 
 
 def test_every_node(package: ModuleType, object_info: dict[str, Any], version: str) -> None:
@@ -92,7 +90,7 @@ def test_every_node(package: ModuleType, object_info: dict[str, Any], version: s
         node_class: type[Node] = getattr(
             import_module(f"{package.__name__}.{home}"), node.class_name
         )
-        declared = with_files(object_info[class_type])
+        declared = as_object(with_files(object_info[class_type]))
         for made in variants(node_class, node):
             check(made, {class_type: {**declared, "output_node": True}}, rules, package)
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-from codegen.learned import learn, render_outputs
+from codegen.learned import dump_learned, learn, load_learned, merge_learned
+from codegen.nodes import generate_package
+from codegen.output_types import render_outputs
 from codegen.shapes import Shape, infer, merge
 
 FILE = {"filename": "a.mp4", "subfolder": "", "type": "output"}
@@ -114,3 +116,36 @@ def test_an_odd_key_keeps_its_name(key: str) -> None:
     namespace: dict[str, Any] = {}
     exec(render(X=infer({key: 1})), namespace)
     assert set(namespace["XOutput"].__annotations__) <= {key}
+
+
+def test_what_was_learned_is_kept() -> None:
+    first = learn({"1": entry({"gifs": [FILE]})})
+    second = learn({"1": entry({"gifs": []}), "2": entry({"text": ["x"]}, "Text")})
+    both = merge_learned(first, second)
+    assert load_learned(dump_learned(both)) == both == merge_learned(second, first)
+    assert list(both) == ["Text", "Video"]
+    with pytest.raises(ValueError, match=r"^no shape: "):
+        load_learned('{"Video": 3}')
+
+
+def test_learned_types_in_a_package() -> None:
+    info = {
+        "Video": {"output_node": True, "python_module": "custom_nodes.Vid", "category": "outputs"},
+        "Shows it": {"python_module": "custom_nodes.Vid", "category": "x"},
+        "SaveImage": {"output_node": True, "python_module": "nodes"},
+    }
+    seen: dict[str, Any] = {
+        "Video": {"gifs": [FILE]},
+        "Shows it": {"text": ["x"]},
+        "SaveImage": {"images": []},
+    }
+    learned = {name: infer(output) for name, output in {**seen, "Gone": {"a": 1}}.items()}
+    package = generate_package(
+        info, generator_version="0", server_version="0", learned=learned
+    ).sources
+    assert "class Video(OutputNode[VideoOutput])" in package["vid/category_outputs.py"]
+    assert "from .outputs import VideoOutput" in package["vid/category_outputs.py"]
+    assert "class ShowsIt(UINode[ShowsItOutput]," in package["vid/x.py"]
+    assert "class SaveImage(OutputNode[ImagesOutput])" in package["core/uncategorized.py"]
+    assert "core/outputs.py" not in package
+    assert load_learned(package["learned.json"]) == learned

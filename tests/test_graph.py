@@ -15,12 +15,12 @@ from handmade import (
     ImageStitch,
     KSampler,
     LoraLoader,
-    OddNames,
     PreviewImage,
     ResizeImage,
     SaveImage,
     StringFormat,
 )
+from handmade.nodes import OddNames
 
 from comfy_trio import Graph, UnknownNode, Workflow, WorkflowError
 from comfy_trio.graph import Node, Out, OutputNode

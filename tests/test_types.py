@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 PROGRAMS = Path(__file__).parent / "type_tests"
 STUBS = ROOT / "stubs"
 GOLDEN = ROOT / "tests" / "golden" / "nodes"
-OLD_SERVER = ROOT / "tests" / "fixtures" / "object_info" / "full-0.3.64.json"
+OLD_SERVER = ROOT / "tests" / "fixtures" / "servers" / "object_info-0.3.64.json"
 
 pytestmark = pytest.mark.types
 

@@ -24,12 +24,16 @@ from ._screen import Screen
 from ._supervise import CommandError, supervise
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from codegen.nodes import GeneratedPackage
     from codegen.package import Difference
 
 INSTALLED, IN_CHECKOUT = "comfy_trio._codegen", "codegen"
 """What the generator is called in an installed package, and beside it in its repository."""
 UNKNOWN_VERSION = "unknown"
+MAX_JOBS = "1000"
+"""How much of a history is enough to learn from."""
 
 
 @final
@@ -42,6 +46,7 @@ class CodegenOptions:
     out: str
     check: bool = False
     strict_files: bool = False
+    learn: bool = False
 
 
 async def codegen(
@@ -51,6 +56,7 @@ async def codegen(
     object_info: str | None = None,
     check: Annotated[bool, Parameter(negative=())] = False,
     strict_files: Annotated[bool, Parameter(negative=())] = False,
+    learn: Annotated[bool, Parameter(negative=())] = False,
 ) -> int:
     """Write a Python package of a server's nodes as typed classes.
 
@@ -61,9 +67,16 @@ async def codegen(
         object_info: A file with a server's reply to GET /object_info, in place of a server.
         check: Write nothing, and fail if the package is not what it would be.
         strict_files: Let only those model files pass that the server has now.
+        learn: See in the server's history what custom nodes show, for types of that. Only the
+            shapes are kept, in the package, and used from then on.
     """
     options = CodegenOptions(
-        url=url, object_info=object_info, out=out, check=check, strict_files=strict_files
+        url=url,
+        object_info=object_info,
+        out=out,
+        check=check,
+        strict_files=strict_files,
+        learn=learn,
     )
     return await supervise(partial(run_codegen, options), Screen())
 
@@ -79,29 +92,30 @@ async def run_codegen(options: CodegenOptions, screen: Screen) -> None:
     """
     if options.url is not None and options.object_info is not None:
         raise CommandError("choose one of --url and --object-info")
+    if options.learn and options.object_info is not None:
+        raise CommandError("--learn needs a server, whose history it reads")
     nodes, package = _import_generator("nodes"), _import_generator("package")
-    if options.object_info is not None:
-        object_info = await _read_object_info(trio.Path(options.object_info))
-        version = UNKNOWN_VERSION
-        screen.fact("Nodes of", _printable(options.object_info))
-    else:
-        async with open_comfy(options.url) as comfy:
-            object_info = await comfy.node.definitions()
-            version = await _server_version(comfy)
-            screen.fact("Nodes of", f"{comfy.url}, ComfyUI {_printable(version)}")
+    learned = _import_generator("learned")
+    told = await _ask(options)
+    screen.fact("Nodes of", _printable(told.source))
+    directory = Path(options.out)
+    shapes = await _read_learned(trio.Path(directory / learned.LEARNED), learned.load_learned)
+    seen = learned.learn(told.history)
     generated: GeneratedPackage = await trio.to_thread.run_sync(
         partial(
             nodes.generate_package,
-            object_info,
+            told.object_info,
             generator_version=__version__,
-            server_version=version,
+            server_version=told.version,
             strict_files=options.strict_files,
+            learned=learned.merge_learned(shapes, seen),
         ),
         abandon_on_cancel=True,
     )
     for line in _oddities(generated):
         screen.line(line)
-    directory = Path(options.out)
+    if options.learn:
+        screen.fact("Learned", ", ".join(map(_printable, generated.learned)) or "nothing new")
     if options.check:
         difference: Difference = await trio.to_thread.run_sync(
             partial(
@@ -114,8 +128,56 @@ async def run_codegen(options: CodegenOptions, screen: Screen) -> None:
     if options.check and difference:
         raise CommandError(f"{options.out} is outdated: run the command without --check")
     screen.fact(
-        "Up to date" if not difference else "Written", f"{options.out}: {len(object_info)} nodes"
+        "Up to date" if not difference else "Written",
+        f"{options.out}: {len(told.object_info)} nodes",
     )
+
+
+@final
+@attrs.frozen
+class Told:
+    """What a server, or a file in its place, told.
+
+    Args:
+        source: Who, for people to read.
+        object_info: The nodes.
+        version: The server's.
+        history: The jobs to learn from.
+    """
+
+    source: str
+    object_info: JSONObject
+    version: str = UNKNOWN_VERSION
+    history: JSONObject = attrs.field(factory=dict[str, object])
+
+
+async def _ask(options: CodegenOptions) -> Told:
+    if options.object_info is not None:
+        return Told(options.object_info, await _read_object_info(trio.Path(options.object_info)))
+    async with open_comfy(options.url) as comfy:
+        object_info = await comfy.node.definitions()
+        system = as_object((await _get(comfy, "/system_stats")).get("system"))
+        version = system.get("comfyui_version")
+        version = version if isinstance(version, str) else UNKNOWN_VERSION
+        history = await _get(comfy, "/history", max_items=MAX_JOBS) if options.learn else {}
+    return Told(f"{comfy.url}, ComfyUI {version}", object_info, version, history)
+
+
+async def _get(comfy: Comfy, path: str, **parameters: str) -> JSONObject:
+    reply = await comfy._session.http.request(get(path, **parameters))
+    return as_object(reply.json())
+
+
+async def _read_learned(
+    path: trio.Path, load: "Callable[[str], Mapping[str, object]]"
+) -> "Mapping[str, object]":
+    """Return what was learned when the package was generated before."""
+    try:
+        return load(await path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (ValueError, RecursionError) as error:
+        raise CommandError(f"{path} does not hold what was learned: {error}") from error
 
 
 def _import_generator(module: str) -> ModuleType:
@@ -124,6 +186,15 @@ def _import_generator(module: str) -> ModuleType:
     Raises:
         CommandError: it is not installed.
     """
+    try:
+        return _find_generator(module)
+    except ModuleNotFoundError:  # itself, or what it needs
+        raise CommandError(
+            'the generator is not installed: run  pip install "comfy-trio[codegen]"'
+        ) from None
+
+
+def _find_generator(module: str) -> ModuleType:
     root = Path(__file__).parents[2]
     if importlib.util.find_spec(INSTALLED) is not None:
         return importlib.import_module(f"{INSTALLED}.{module}")
@@ -131,7 +202,7 @@ def _import_generator(module: str) -> ModuleType:
     spec = importlib.util.find_spec(IN_CHECKOUT)
     if spec is not None and spec.origin == str(root / IN_CHECKOUT / "__init__.py"):
         return importlib.import_module(f"{IN_CHECKOUT}.{module}")
-    raise CommandError('the generator is not installed: run  pip install "comfy-trio[codegen]"')
+    raise ModuleNotFoundError(IN_CHECKOUT)
 
 
 async def _read_object_info(path: trio.Path) -> JSONObject:
@@ -145,12 +216,6 @@ async def _read_object_info(path: trio.Path) -> JSONObject:
             f"{path} declares no nodes: it should hold a server's reply to GET /object_info"
         )
     return value
-
-
-async def _server_version(comfy: Comfy) -> str:
-    reply = await comfy._session.http.request(get("/system_stats"))
-    version = as_object(as_object(reply.json()).get("system")).get("comfyui_version")
-    return version if isinstance(version, str) else UNKNOWN_VERSION
 
 
 def _oddities(generated: "GeneratedPackage") -> list[str]:

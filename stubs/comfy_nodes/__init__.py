@@ -1067,7 +1067,4 @@ if TYPE_CHECKING:
 else:
     from ._index import NODES
 
-    __getattr__, __dir__ = lazy_exports(
-        __name__,
-        {name: home for name, home in NODES.items() if home.endswith(f":{name}")},
-    )
+    __getattr__, __dir__ = lazy_exports(__name__, NODES)

@@ -17,13 +17,9 @@ if TYPE_CHECKING:
     from .nodes import ImageStitch as ImageStitch
     from .nodes import KSampler as KSampler
     from .nodes import LoraLoader as LoraLoader
-    from .nodes import OddNames as OddNames
     from .nodes import PreviewImage as PreviewImage
     from .nodes import ResizeImage as ResizeImage
     from .nodes import SaveImage as SaveImage
     from .nodes import StringFormat as StringFormat
-    from .nodes import Switch as Switch
 else:
-    __getattr__, __dir__ = lazy_exports(
-        __name__, {home.partition(":")[2]: home for home in NODES.values()}
-    )
+    __getattr__, __dir__ = lazy_exports(__name__, NODES)

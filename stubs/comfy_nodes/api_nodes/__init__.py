@@ -272,11 +272,4 @@ if TYPE_CHECKING:
 else:
     from .._index import NODES
 
-    __getattr__, __dir__ = lazy_exports(
-        __name__,
-        {
-            home.partition(":")[2]: home.removeprefix("api_nodes.")
-            for home in NODES.values()
-            if home.startswith("api_nodes.")
-        },
-    )
+    __getattr__, __dir__ = lazy_exports(__name__, NODES, pack="api_nodes")

@@ -10,11 +10,4 @@ if TYPE_CHECKING:
 else:
     from .._index import NODES
 
-    __getattr__, __dir__ = lazy_exports(
-        __name__,
-        {
-            home.partition(":")[2]: home.removeprefix("websocket_image_save.")
-            for home in NODES.values()
-            if home.startswith("websocket_image_save.")
-        },
-    )
+    __getattr__, __dir__ = lazy_exports(__name__, NODES, pack="websocket_image_save")

@@ -64,49 +64,6 @@ if TYPE_CHECKING:
     )
     from .pack_class.category_import import SaveSounds as SaveSounds
 else:
-    __getattr__, __dir__ = lazy_exports(
-        __name__,
-        {
-            "Batch": "core.v3:Batch",
-            "BatchAny": "core.v3:BatchAny",
-            "Broken": "core.uncategorized:Broken",
-            "CheckpointLoaderSimple": "core.loaders:CheckpointLoaderSimple",
-            "Choices": "core.category_choices:Choices",
-            "EmptyFolder": "core.loaders:EmptyFolder",
-            "Gone": "core.links:Gone",
-            "IMAGE": "comfy_names.names:IMAGE",
-            "ImageResize": "comfy_names.names:ImageResize",
-            "ImagesOutput": "comfy_names.names:ImagesOutput",
-            "KSampler": "core.sampling:KSampler",
-            "List": "core.uncategorized:List",
-            "Lists": "core.links:Lists",
-            "LoadImage": "core.image:LoadImage",
-            "LoraLoader": "comfy_names.names:LoraLoader",
-            "Lost": "core.v3:Lost",
-            "Many": "core.links:Many",
-            "MoreLists": "core.links:MoreLists",
-            "Nothing": "core.uncategorized:Nothing",
-            "Null": "core.uncategorized:Null",
-            "Numbers": "core.numbers:Numbers",
-            "Odd": "core.uncategorized:Odd",
-            "OneChoice": "core.category_choices:OneChoice",
-            "PreviewImage": "core.image:PreviewImage",
-            "PreviewText": "core.image:PreviewText",
-            "Resize": "core.v3:Resize",
-            "SamplerName": "comfy_names.names:SamplerName",
-            "SaveImage": "core.image:SaveImage",
-            "SaveSounds": "pack_class.category_import:SaveSounds",
-            "ShowAnything": "core.image:ShowAnything",
-            "Slot": "core.v3:Slot",
-            "Swap": "core.v3:Swap",
-            "Switch": "core.v3:Switch",
-            "UnionOut": "core.links:UnionOut",
-            "Unions": "core.links:Unions",
-            "Unknown": "core.v3:Unknown",
-            "VAEDecode": "core.latent:VAEDecode",
-            "VAELoader": "core.loaders:VAELoader",
-            "names": "comfy_names.names:names",
-            "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx": "etc.xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx_13f0:xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
-            "日本": "comfy_names.画像_処理:日本",
-        },
-    )
+    from ._index import NODES
+
+    __getattr__, __dir__ = lazy_exports(__name__, NODES, hidden={"types"})

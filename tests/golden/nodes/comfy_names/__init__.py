@@ -20,21 +20,6 @@ if TYPE_CHECKING:
     from .names import types as types
     from .画像_処理 import 日本 as 日本
 else:
-    __getattr__, __dir__ = lazy_exports(
-        __name__,
-        {
-            "File": "category_6146:File",
-            "IMAGE": "names:IMAGE",
-            "ImageResize": "names:ImageResize",
-            "ImageResizePlus": "names:ImageResizePlus",
-            "ImageResize_50fa": "names:ImageResize_50fa",
-            "ImagesOutput": "names:ImagesOutput",
-            "LoraLoader": "names:LoraLoader",
-            "Node_e933": "names:Node_e933",
-            "Print": "names:Print",
-            "SamplerName": "names:SamplerName",
-            "T_e632": "names:T_e632",
-            "types": "names:types",
-            "日本": "画像_処理:日本",
-        },
-    )
+    from .._index import NODES
+
+    __getattr__, __dir__ = lazy_exports(__name__, NODES, pack="comfy_names", hidden={"names"})

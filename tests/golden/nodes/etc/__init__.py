@@ -28,11 +28,4 @@ if TYPE_CHECKING:
 else:
     from .._index import NODES
 
-    __getattr__, __dir__ = lazy_exports(
-        __name__,
-        {
-            home.partition(":")[2]: home.removeprefix("etc.")
-            for home in NODES.values()
-            if home.startswith("etc.")
-        },
-    )
+    __getattr__, __dir__ = lazy_exports(__name__, NODES, pack="etc")

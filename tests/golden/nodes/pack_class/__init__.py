@@ -10,11 +10,4 @@ if TYPE_CHECKING:
 else:
     from .._index import NODES
 
-    __getattr__, __dir__ = lazy_exports(
-        __name__,
-        {
-            home.partition(":")[2]: home.removeprefix("pack_class.")
-            for home in NODES.values()
-            if home.startswith("pack_class.")
-        },
-    )
+    __getattr__, __dir__ = lazy_exports(__name__, NODES, pack="pack_class")
