@@ -38,16 +38,15 @@ OUTPUTS = "outputs.py"
 
 _MARGIN = " " * INDENT
 _INIT_TEXT = """\
-The nodes of a ComfyUI server as classes, for `comfy_trio.graph`.
+The nodes of a ComfyUI server, as classes for mypy, pyright and editors to know.
 
-Those whose class type is a Python name are found here; each pack has all of its own::
+Here are those whose class type is a Python name; every pack has all of its own::
 
-    from .core import CheckpointLoaderSimple, KSampler
+    from comfy_nodes import CheckpointLoaderSimple, KSampler, SaveImage
+    from comfy_nodes.some_pack import ImageSaveWAS
 
-    checkpoint = CheckpointLoaderSimple(ckpt_name="sd15.safetensors")
-    KSampler(model=checkpoint.model, ...)
-
-``_index.NODES`` tells where the class of each class type is.
+    ckpt = CheckpointLoaderSimple(ckpt_name="sd15.safetensors")
+    latent = KSampler(model=ckpt.model, ...)
 """
 
 

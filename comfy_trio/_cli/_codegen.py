@@ -95,12 +95,12 @@ async def run_codegen(options: CodegenOptions, screen: Screen) -> None:
     if options.learn and options.object_info is not None:
         raise CommandError("--learn needs a server, whose history it reads")
     nodes, package = _import_generator("nodes"), _import_generator("package")
-    learned = _import_generator("learned")
+    learned, ui_types = _import_generator("learned"), _import_generator("ui_types")
     told = await _ask(options)
     screen.fact("Nodes of", _printable(told.source))
     directory = Path(options.out)
     shapes = await _read_learned(trio.Path(directory / learned.LEARNED), learned.load_learned)
-    seen = learned.learn(told.history)
+    seen = learned.learn(told.history, known=ui_types.UI_TYPES)
     generated: GeneratedPackage = await trio.to_thread.run_sync(
         partial(
             nodes.generate_package,
@@ -124,7 +124,8 @@ async def run_codegen(options: CodegenOptions, screen: Screen) -> None:
         )
     else:
         difference = await trio.to_thread.run_sync(package.write, directory, generated.sources)
-    _tell(difference, screen)
+    if options.check or "__init__.py" not in difference.new:  # or else all is new
+        _tell(difference, screen)
     if options.check and difference:
         raise CommandError(f"{options.out} is outdated: run the command without --check")
     screen.fact(
