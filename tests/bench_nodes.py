@@ -123,9 +123,9 @@ def timed(*command: str, path: Path) -> float:
     return time.perf_counter() - start
 
 
-def report(what: str, few: list[float], many: list[float], unit: str) -> None:
-    """Print two medians and their ratio."""
-    left, right = statistics.median(few), statistics.median(many)
+def report(what: str, times: list[list[float]], unit: str) -> None:
+    """Print the medians of both sides and their ratio."""
+    left, right = map(statistics.median, times)
     print(f"{what:<52} {left:9.1f} {right:9.1f} {unit:<4} {right / left:6.2f}", flush=True)
 
 
@@ -142,8 +142,8 @@ def time_generation(sources: list[Path], directories: list[Path]) -> None:
             taken, peak = map(float, done.stdout.split())
             times[side].append(taken)
             peaks[side].append(peak)
-    report("generating and writing the package", *times, "s")
-    report("peak memory of that", *peaks, "MiB")
+    report("generating and writing the package", times, "s")
+    report("peak memory of that", peaks, "MiB")
 
 
 def time_imports(directories: list[Path]) -> None:
@@ -171,7 +171,7 @@ def time_imports(directories: list[Path]) -> None:
                 )
                 if attempt:  # the first one compiles
                     times[side].append(float(done.stdout))
-        report(what, *times, "ms")
+        report(what, times, "ms")
 
 
 def time_checkers(directories: list[Path], scratch: Path) -> None:
@@ -198,8 +198,8 @@ def time_checkers(directories: list[Path], scratch: Path) -> None:
             checker = ("-m", "pyright", "--pythonpath", sys.executable, "-p", str(settings))
             pyright[side].append(timed(*checker, path=directory.parent))
     for run, times in mypy.items():
-        report(f"mypy --strict on a script of 50 lines, {run}", *times, "s")
-    report("pyright strict on it, which keeps no cache", *pyright, "s")
+        report(f"mypy --strict on a script of 50 lines, {run}", times, "s")
+    report("pyright strict on it, which keeps no cache", pyright, "s")
 
 
 def main() -> None:

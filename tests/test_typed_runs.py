@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import ast
+from typing import Any
+
 import pytest
 import trio.testing  # noqa: TC002  # pytest reads the annotations
+from examples import readme_examples
 from handmade import EmptyImage, ImageInvert, PreviewImage, SaveImage
 
 from comfy_trio import Comfy, EnqueueFailedError, Graph, Job, UnknownNode, Workflow, WorkflowError
@@ -92,3 +96,15 @@ async def test_what_is_refused_before_it_is_sent(comfy: Comfy, server: EmbeddedS
     with pytest.raises(WorkflowError, match="ImageInvert is no output node"):
         await comfy.run(ImageInvert(image=EmptyImage()))  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue, reportArgumentType]
     assert server.statistics() == before
+
+
+async def test_the_readmes_example(
+    comfy: Comfy,
+    autojump_clock: trio.testing.MockClock,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    [example] = readme_examples("from comfy_nodes import")
+    code = compile(example, "README.md", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    running: Any = eval(code, {"comfy": comfy})
+    await running
+    assert capsys.readouterr().out == "ComfyUI_00001_.png\n"

@@ -7,9 +7,11 @@ import os
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
+from examples import readme_blocks, readme_examples
 
 from codegen.nodes import generate_package
 from codegen.package import write
@@ -35,6 +37,13 @@ def run_mypy(*arguments: str, path: Path = STUBS) -> Errors:
         arguments: Of mypy: files, or ``-p`` and a package.
         path: Where packages are looked for.
     """
+    told = mypy_output(*arguments, path=path)
+    lines = re.findall(r"^(.+?):(\d+): error: .*\[([\w-]+)\]$", told, flags=re.MULTILINE)
+    assert len(lines) == told.count(" error: "), told
+    return {(Path(path).name, int(line), code) for path, line, code in lines}
+
+
+def mypy_output(*arguments: str, path: Path = STUBS) -> str:
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--hide-error-context"]
     command += ["--no-error-summary", "--no-pretty", "--cache-dir=.mypy_cache/types"]
     done = subprocess.run(
@@ -46,9 +55,7 @@ def run_mypy(*arguments: str, path: Path = STUBS) -> Errors:
         env={**ENVIRONMENT, "MYPYPATH": str(path)},
     )
     assert done.returncode in {0, 1}, done.stdout + done.stderr
-    lines = re.findall(r"^(.+?):(\d+): error: .*\[([\w-]+)\]$", done.stdout, flags=re.MULTILINE)
-    assert len(lines) == done.stdout.count(" error: "), done.stdout
-    return {(Path(path).name, int(line), code) for path, line, code in lines}
+    return done.stdout
 
 
 def run_pyright(project: Path, *paths: Path) -> Errors:
@@ -106,6 +113,24 @@ def test_pyright_accepts(tmp_path: Path) -> None:
 def test_pyright_rejects(tmp_path: Path) -> None:
     path = PROGRAMS / "rejected.py"
     check(run_pyright(tmp_path / "pyrightconfig.json", path), path, column=1)
+
+
+def test_mypy_on_the_readmes_example(tmp_path: Path) -> None:
+    """It is clean; and what the README says of wrong ones is what mypy says."""
+    [example] = readme_examples("from comfy_nodes import")
+    program = (
+        "from comfy_trio import Comfy\n\n\nasync def main(comfy: Comfy) -> None:\n"
+        + textwrap.indent(example, "    ")
+    )
+    path = tmp_path / "readme.py"
+    path.write_text(program)
+    assert run_mypy(str(path)) == set()
+    wrong = program.replace("vae=ckpt.vae", "vae=ckpt.clip").replace('["images"]', '["image"]')
+    path.write_text(wrong)
+    told = mypy_output(str(path))
+    [errors] = [block for block in readme_blocks("") if "incompatible type" in block]
+    for line in errors.splitlines():
+        assert line in told
 
 
 @pytest.fixture(scope="module", params=["stubs", "golden", "0.3.64"])
