@@ -6,7 +6,6 @@ Where ruff is installed it has the last word, on expressions of all sizes.
 from __future__ import annotations
 
 import ast
-import importlib.util
 import random
 import subprocess
 import sys
@@ -199,7 +198,6 @@ def some_value(rng: random.Random) -> Doc:
     return rng.choice(["None", "()", "True", "12_345", "1.5", quote("it's"), quote("a" * 60)])
 
 
-@pytest.mark.skipif(importlib.util.find_spec("ruff") is None, reason="ruff is not installed")
 @pytest.mark.parametrize("seed", range(5))
 def test_ruff_has_nothing_left_to_do(seed: int) -> None:
     rng = random.Random(seed)

@@ -235,22 +235,13 @@ def _oddities(generated: "GeneratedPackage") -> list[str]:
 
 
 def _tell(difference: "Difference", screen: Screen) -> None:
-    for word, paths in (
-        ("changed", difference.changed),
-        ("new", difference.new),
-        ("stale", difference.stale),
-    ):
-        for path in paths:
-            screen.line(f"{word:<8}{path}")
-    if "__init__.py" in difference.new:
-        return  # then all nodes are new
-    for word, class_types in (
-        ("added", difference.added),
-        ("removed", difference.removed),
-        ("altered", difference.altered),
-    ):
-        for class_type in class_types:
-            screen.line(f"{word:<8}node {_printable(class_type)}")
+    told = {"changed": difference.changed, "new": difference.new, "stale": difference.stale}
+    if "__init__.py" not in difference.new:  # or else all nodes are new
+        for word in ("added", "removed", "altered"):
+            told[word] = tuple(f"node {class_type}" for class_type in getattr(difference, word))
+    for word, names in told.items():
+        for name in names:
+            screen.line(f"{word:<8}{_printable(name)}")
 
 
 def _printable(text: str) -> str:
