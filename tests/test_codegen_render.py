@@ -267,3 +267,10 @@ def test_modules_import_at_run_time_only_what_they_run() -> None:
     tree = ast.parse(golden()["core/sampling.py"])
     imported = {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
     assert imported == {"__future__", "typing", "attrs", "comfy_trio.graph", "types"}
+
+
+def test_no_line_is_too_long_where_many_outputs_are_lists() -> None:
+    info = {"Many": {"output": ["INT"] * 16, "output_is_list": [True] * 16}}
+    source = generate(info)["core/uncategorized.py"]
+    assert "    output_is_list=(\n        True,\n" in source
+    assert max(map(len, source.splitlines())) <= 100
