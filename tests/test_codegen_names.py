@@ -74,6 +74,9 @@ NO_NAMES = frozenset[str]()
         (class_name, "None", "None_dc93"),
         (class_name, "T", "T_e632"),
         (class_name, "🎨", "Node_dbb0"),
+        (class_name, "🛠\ufe0f Utils", "Utils"),
+        (class_name, "A\ufe0f", "A"),
+        (class_name, "\u3164A", "A"),
         (class_name, "", "Node_e3b0"),
         (marker_name, "IMAGE", "IMAGE"),
         (marker_name, "upscaleModel", "upscaleModel"),
@@ -98,12 +101,18 @@ NO_NAMES = frozenset[str]()
         (keyword_name, "1st input", "input_1st_input"),
         (keyword_name, "%", "input_bbf3"),
         (keyword_name, ".if.", "if_"),
+        (keyword_name, "a\ufe0f", "a"),
+        (keyword_name, "Positive +", "Positive_plus"),
+        (keyword_name, "0-1", "input_0_1"),
+        (keyword_name, "if-", "if_minus"),
+        (keyword_name, "🎨-", "input_704d"),
         (module_name, "model/sampling", "model_sampling"),
         (module_name, "", "uncategorized"),
         (module_name, " ", "uncategorized"),
         (module_name, "🎨", "category_dbb0"),
         (module_name, "🎨 Pack/Image", "pack_image"),
         (module_name, "3d", "category_3d"),
+        (module_name, "Studio/⚙\ufe0f Tools", "studio_tools"),
         (module_name, "import", "category_import"),
         (module_name, "Choices", "category_choices"),
         (module_name, "aux", "category_aux"),
@@ -196,7 +205,15 @@ def test_outputs_are_numbered_where_they_repeat() -> None:
         "if_",
         "output_3d",
         "int_",
-        "int__2",
+        "int_2",
+    )
+    names = ["CONDITIONING+", "CONDITIONING-", "if", "if", "+"]
+    assert allocate_outputs(names, NO_NAMES) == (
+        "conditioning_plus",
+        "conditioning_minus",
+        "if_",
+        "if_2",
+        "output_4",
     )
 
 
