@@ -57,6 +57,7 @@ _MAX_FILE_NAME: Final = 60
 _INVISIBLE: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]"
 )
+_NUMBER: Final = re.compile(r"[\W_]*\d+$")
 # What makes two of one, as in CONDITIONING+ and CONDITIONING-.
 _SIGNS: Final = {"+": " plus", "-": " minus"}
 
@@ -103,6 +104,22 @@ def alias_name(name: str) -> str:
     """Return the name for the options of an input."""
     alias = _sound(_pascal(name), "Value", name)
     return alias if is_free(alias) else f"{alias}Value"
+
+
+def file_alias_name(name: str) -> str:
+    """Return the name for the files of an input: those of ``lora_name_2`` are ``LoraName``, too."""
+    return alias_name(_NUMBER.sub("", name) or name)
+
+
+def qualified_alias_name(class_name: str, choices: Iterable[str], alias: str) -> str:
+    """Return the name for the options of an input that is part of choices in a class.
+
+    Args:
+        class_name: Of the class.
+        choices: Their keys, from the outermost.
+        alias: What the options would be called alone.
+    """
+    return _sound(class_name + "".join(map(_pascal, choices)) + alias, "Value", alias)
 
 
 def keyword_name(name: str) -> str:

@@ -308,17 +308,30 @@ def test_of_equally_used_lists_the_smallest_class_type_has_the_plain_name() -> N
     assert choices_of(resolve(nodes)) == {"BMode": OTHER, "Mode": LONG}
 
 
-def test_lists_of_one_name_in_one_class_get_a_hash() -> None:
+def test_lists_of_one_name_in_one_class_are_called_after_the_choices_they_are_part_of() -> None:
+    inner = (Choice("2x", (Input("mode", Combo(OTHER)),)),)
+    choices = (
+        Choice("k (1)", (Input("mode", Combo(LONG)),)),
+        Choice("l", (Input("y", DynamicCombo(inner)),)),
+        Choice("m", (Input("mode", Combo(LONG)),)),
+    )
+    others = [node(name, Input("mode", Combo((*LONG, "z")))) for name in "BCD"]
+    nodes = [node("A", Input("x", DynamicCombo(choices))), *others]
+    named = choices_of(resolve(nodes))
+    assert named == {"AK1Mode": LONG, "AL2xMode": OTHER, "Mode": (*LONG, "z")}
+
+
+def test_lists_that_are_still_called_alike_get_a_hash() -> None:
     choices = (
         Choice("k", (Input("mode", Combo(LONG)),)),
-        Choice("l", (Input("mode", Combo(OTHER)),)),
+        Choice("K", (Input("mode", Combo(OTHER)),)),
     )
     nodes = [
         node("A", Input("x", DynamicCombo(choices))),
         node("0", Input("mode", Combo((*LONG, "z")))),
     ]
     named = choices_of(resolve(nodes))
-    assert sorted(map(len, named)) == [len("Mode"), len("AMode_0000"), len("AMode_0000")]
+    assert sorted(map(len, named)) == [len("Mode"), len("AKMode_0000"), len("AKMode_0000")]
 
 
 def test_one_list_under_two_names_has_one_alias() -> None:
@@ -377,6 +390,16 @@ def test_files_are_merged_by_name() -> None:
     assert package.files == {"CkptName": ("a", "b", "c"), "LoraName": ()}
     assert package.file_alias("ckpt_name", ("b", "a")) == "CkptName"
     assert not any(pack.choices for pack in package.packs)
+
+
+def test_files_of_numbered_inputs_are_those_of_one() -> None:
+    inputs = [Input(name, files(name)) for name in ("lora_name_1", "lora_name02", "lora_name", "2")]
+    for strict in (False, True):
+        package = resolve([node("N", *inputs)], strict_files=strict)
+        assert {"LoraName", "Value2"} <= package.files.keys()
+        assert "LoraName1" not in package.files
+        for each in inputs:
+            assert each.name in package.files[package.file_alias(each.name, (each.name,))]
 
 
 def test_strictly_files_that_differ_stay_apart() -> None:
