@@ -55,7 +55,7 @@ def find_uses(declaration: NodeDeclaration, class_name: str) -> Iterator[Use]:
         match kind:
             case Combo(loose=False, files=True):
                 alias, options, files = file_alias_name(name), kind.options, True
-            case Combo(loose=False):
+            case Combo(loose=False, numbers=()):
                 options = kind.options
             case Autogrow(names=names) if names:
                 options = names

@@ -193,6 +193,8 @@ def _text(declared: Input) -> str:
             notes.append(_range_in_words(declared.kind))
             if declared.kind.type == "INT" and declared.name in SEEDS:
                 notes.append("-1 draws one for each run.")
+        case Combo(numbers=numbers) if numbers:
+            notes.append(f"One of {', '.join(map(repr, numbers))}.")
         case Autogrow(minimum=minimum, maximum=maximum) if maximum is not None:
             notes.append(f"{minimum} to {maximum} of them.")
         case Autogrow(minimum=minimum) if minimum:

@@ -150,6 +150,8 @@ def input_type(scope: Scope, name: str, kind: Kind, nested: Sequence[NamedChoice
 def _combo_type(scope: Scope, name: str, combo: Combo) -> Doc:
     if combo.loose:
         return union([scope.graph("JSON"), scope.out(scope.graph("COMBO"))])
+    if combo.numbers:
+        return union(["float", scope.out(scope.graph("COMBO"))])
     if combo.files:
         alias = scope.package.file_alias(name, combo.options)
         one: Doc = scope.imports.add("..files", alias)
