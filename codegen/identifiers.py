@@ -57,7 +57,7 @@ _MAX_FILE_NAME: Final = 60
 _INVISIBLE: Final = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]"
 )
-_NUMBER: Final = re.compile(r"[\W_]*\d+$")
+_NUMBER: Final = re.compile(r"[\W_]+\d+(?=[\W_])|[\W_]*\d+$")
 # What makes two of one, as in CONDITIONING+ and CONDITIONING-.
 _SIGNS: Final = {"+": " plus", "-": " minus"}
 
@@ -107,7 +107,7 @@ def alias_name(name: str) -> str:
 
 
 def file_alias_name(name: str) -> str:
-    """Return the name for the files of an input: those of ``lora_name_2`` are ``LoraName``, too."""
+    """Return the name for the files of an input: one for ``lora_name_2`` and ``lora_3_name``."""
     return alias_name(_NUMBER.sub("", name) or name)
 
 
