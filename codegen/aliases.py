@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import attrs
 
 from .declarations import Autogrow, Combo, DynamicCombo, DynamicSlot, MatchType, Socket
-from .identifiers import alias_name, allocate
+from .identifiers import alias_name, allocate, file_alias_name, qualified_alias_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -36,6 +36,7 @@ class Use:
 
     Args:
         alias: The name that it suggests.
+        choices: The keys of the choices that the input is part of, from the outermost.
         files: Whether the options are files.
     """
 
@@ -43,39 +44,49 @@ class Use:
     options: tuple[Option, ...]
     class_type: str
     class_name: str
+    choices: tuple[str, ...] = ()
     files: bool = False
 
 
 def find_uses(declaration: NodeDeclaration, class_name: str) -> Iterator[Use]:
     """Return every use of a list of options by one class of nodes."""
-    for name, kind in walk(declaration.inputs):
-        files = False
+    for name, kind, choices in walk(declaration.inputs):
+        alias, files = alias_name(name), False
         match kind:
-            case Combo(loose=False):
-                options, files = kind.options, kind.files
+            case Combo(loose=False, files=True):
+                alias, options, files = file_alias_name(name), kind.options, True
+            case Combo(loose=False, numbers=()):
+                options = kind.options
             case Autogrow(names=names) if names:
                 options = names
             case _:
                 continue
-        yield Use(alias_name(name), options, declaration.class_type, class_name, files)
+        yield Use(alias, options, declaration.class_type, class_name, choices, files)
     for output in declaration.outputs:
         if output.options is not None:
             yield Use(alias_name(output.name), output.options, declaration.class_type, class_name)
 
 
-def walk(inputs: Iterable[Input]) -> Iterator[tuple[str, Kind]]:
-    """Return what each input is, with all that are part of it, under the input's name."""
+def walk(
+    inputs: Iterable[Input], keys: tuple[str, ...] = ()
+) -> Iterator[tuple[str, Kind, tuple[str, ...]]]:
+    """Return what each input is, with all that are part of it, under the input's name.
+
+    Args:
+        inputs: Of a node, or of a part of one.
+        keys: Of the choices that they are part of; those of a choice among them are returned, too.
+    """
     for each in inputs:
-        yield each.name, each.kind
+        yield each.name, each.kind, keys
         match each.kind:
             case Autogrow(item=item):
-                yield each.name, item
+                yield each.name, item, keys
             case DynamicCombo(choices=choices):
                 for choice in choices:
-                    yield from walk(choice.inputs)
+                    yield from walk(choice.inputs, (*keys, choice.key))
             case DynamicSlot(slot=slot, inputs=children):
-                yield each.name, slot
-                yield from walk(children)
+                yield each.name, slot, keys
+                yield from walk(children, keys)
             case _:
                 pass
 
@@ -140,7 +151,8 @@ def _name_lists(lists: Iterable[Sequence[Use]], taken: AbstractSet[str]) -> dict
     """Name lists of options, each given by all of its uses.
 
     A list is called after the input that has it most often. Of several lists under one name, that
-    with most uses has the name to itself; the others get the name of a class in front.
+    with most uses has the name to itself; the others get the name of a class in front. Of several
+    in one class, each gets the choice that it is first part of after that.
     """
     rivals: dict[str, list[list[Use]]] = defaultdict(list)
     for uses in lists:
@@ -157,6 +169,10 @@ def _name_lists(lists: Iterable[Sequence[Use]], taken: AbstractSet[str]) -> dict
             first = min(uses, key=lambda use: use.class_name)
             qualified[json.dumps([alias, first.options])] = first
     wanted = {key: use.class_name + use.alias for key, use in qualified.items()}
+    counts = Counter(wanted.values())
+    for key, use in qualified.items():
+        if counts[wanted[key]] > 1:
+            wanted[key] = qualified_alias_name(use.class_name, use.choices, use.alias)
     for key, name in allocate(wanted, taken | named.keys()).items():
         named[name] = qualified[key]
     return dict(sorted(named.items()))

@@ -51,15 +51,17 @@ class Combo:
         default: One of the options, or with `multiselect` some of them, where `has_default`.
         legacy: Declared as a list. Such an input takes links from an output of the same list only.
         files: The options are files at the server, or come and go like those.
-        loose: Some options are neither string, integer, boolean nor null; `options` is then empty.
+        numbers: The options where all are numbers and some are not whole; `options` is then empty.
+        loose: Some options are neither string, number, boolean nor null; `options` is then empty.
     """
 
     options: tuple[Option, ...] = ()
-    default: Option | tuple[Option, ...] = None
+    default: Option | float | tuple[Option, ...] = None
     has_default: bool = False
     multiselect: bool = False
     legacy: bool = False
     files: bool = False
+    numbers: tuple[float, ...] = ()
     loose: bool = False
 
 

@@ -9,6 +9,7 @@ import builtins
 import hashlib
 import json
 import keyword
+import re
 import unicodedata
 from collections import Counter
 from typing import TYPE_CHECKING, Final
@@ -51,6 +52,15 @@ _DEVICES: Final = frozenset(
 )
 _MAX_FILE_NAME: Final = 60
 
+# Characters that identifiers may have in the middle although nothing is seen of them: names that
+# differ in them alone look the same. Most come with emoji, to say that these are to be coloured.
+_INVISIBLE: Final = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\ufe00-\ufe0f\U000e0100-\U000e01ef]"
+)
+_NUMBER: Final = re.compile(r"[\W_]+\d+(?=[\W_])|[\W_]*\d+$")
+# What makes two of one, as in CONDITIONING+ and CONDITIONING-.
+_SIGNS: Final = {"+": " plus", "-": " minus"}
+
 
 def digest(text: str, length: int = 4) -> str:
     """Return the first hexadecimal digits of a string's SHA-256."""
@@ -63,6 +73,7 @@ def is_identifier(text: str) -> bool:
         text.isidentifier()
         and not keyword.iskeyword(text)
         and unicodedata.normalize("NFKC", text) == text
+        and not _INVISIBLE.search(text)
     )
 
 
@@ -95,11 +106,27 @@ def alias_name(name: str) -> str:
     return alias if is_free(alias) else f"{alias}Value"
 
 
+def file_alias_name(name: str) -> str:
+    """Return the name for the files of an input: one for ``lora_name_2`` and ``lora_3_name``."""
+    return alias_name(_NUMBER.sub("", name) or name)
+
+
+def qualified_alias_name(class_name: str, choices: Iterable[str], alias: str) -> str:
+    """Return the name for the options of an input that is part of choices in a class.
+
+    Args:
+        class_name: Of the class.
+        choices: Their keys, from the outermost.
+        alias: What the options would be called alone.
+    """
+    return _sound(class_name + "".join(map(_pascal, choices)) + alias, "Value", alias)
+
+
 def keyword_name(name: str) -> str:
     """Return the keyword for an input, as far as no other one has it."""
     if is_identifier(name) and not name.startswith("_") and name != "self":
         return name
-    mangled = "_".join(_words(name))
+    mangled = "_".join(_words(_signed(name)))
     if keyword.iskeyword(mangled) or mangled == "self":
         return f"{mangled}_"
     return _sound(mangled, "input_", name)
@@ -107,7 +134,7 @@ def keyword_name(name: str) -> str:
 
 def output_name(name: str, slot: int) -> str:
     """Return the attribute for an output, as far as nothing else has it."""
-    mangled = _slug(name) or f"output_{slot}"
+    mangled = _slug(_signed(name)) or f"output_{slot}"
     return f"{mangled}_" if keyword.iskeyword(mangled) else _sound(mangled, "output_", name)
 
 
@@ -181,9 +208,10 @@ def allocate_outputs(names: Iterable[str], taken: AbstractSet[str]) -> tuple[str
     """Give each output an attribute, in order; of equal ones all but the first are numbered."""
     given: dict[str, None] = {}
     for slot, name in enumerate(names):
-        plain = attribute = output_name(name, slot)
+        attribute = output_name(name, slot)
+        plain = attribute.rstrip("_")
         while attribute in taken:
-            attribute = plain = f"{plain}_"
+            attribute += "_"
         number = 1
         while attribute in given or attribute in taken:
             number += 1
@@ -222,9 +250,15 @@ def _qualified_name(input_name: str, key: str) -> str:
 
 def _words(text: str) -> list[str]:
     """Return the runs of letters and digits in a string, as Python reads them."""
-    normal = unicodedata.normalize("NFKC", text)
+    normal = _INVISIBLE.sub("", unicodedata.normalize("NFKC", text))
     kept = (char if char != "_" and f"a{char}".isidentifier() else " " for char in normal)
     return "".join(kept).split()
+
+
+def _signed(text: str) -> str:
+    """Return a text with a sign at its end in words."""
+    before, sign = text[:-1], text[-1:]
+    return before + _SIGNS[sign] if sign in _SIGNS and _words(before) else text
 
 
 def _pascal(text: str) -> str:

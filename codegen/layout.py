@@ -117,8 +117,12 @@ def number(value: float, *, floating: bool = False) -> str:
     if power := _power_of_two(value):
         return power
     if isinstance(value, int) and not floating:
-        return str(value) if abs(value) < 10_000 else f"{value:_}"
+        return _grouped(value)
     return repr(float(value)).replace("e+", "e")
+
+
+def _grouped(value: int) -> str:
+    return str(value) if abs(value) < 10_000 else f"{value:_}"
 
 
 def _power_of_two(value: float) -> str | None:
@@ -144,6 +148,13 @@ def literal(value: object, *, floating: bool = False) -> Doc | None:
             return number(value, floating=floating) if math.isfinite(value) else None
         case _:
             return None
+
+
+def option(value: object) -> Doc | None:
+    """Return one of the values of a ``Literal``: as `literal` does, but never to be calculated."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return _grouped(value)
+    return literal(value)
 
 
 # --- docstrings -----------------------------------------------------------------------------------

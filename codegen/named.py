@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from .aliases import options_key
-from .identifiers import alias_name
+from .identifiers import file_alias_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -145,7 +145,7 @@ class NamedPackage:
 
     def file_alias(self, input_name: str, options: Sequence[Option]) -> str:
         """Return the name in `files` for a combo whose options are files."""
-        alias = alias_name(input_name)
+        alias = file_alias_name(input_name)
         return self.files_apart.get((alias, options_key(options)), alias)
 
 

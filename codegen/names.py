@@ -96,7 +96,7 @@ def _by_pack(declarations: Iterable[NodeDeclaration]) -> dict[str, list[NodeDecl
 
 
 def _all_types(declaration: NodeDeclaration) -> Iterator[str]:
-    for _, kind in walk(declaration.inputs):
+    for _, kind, _ in walk(declaration.inputs):
         yield from types_of(kind)
     for output in declaration.outputs:
         yield from output.types

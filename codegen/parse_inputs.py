@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+import math
+from typing import TYPE_CHECKING, Final, TypeGuard
 
 import attrs
 
@@ -195,8 +196,7 @@ def _parse_combo(
         return Combo(legacy=legacy, loose=True)
     options = unique(as_list(declared))
     if options is None:
-        place.note("some options are neither string, integer, boolean nor null")
-        return Combo(legacy=legacy, loose=True)
+        return _parse_odd_combo(as_list(declared), settings, place, legacy=legacy)
     multiselect = not legacy and settings.get("multiselect") is True
     combo = Combo(
         options,
@@ -217,6 +217,29 @@ def _parse_combo(
         return attrs.evolve(
             combo, default=defaults if multiselect else defaults[0], has_default=True
         )
+    return combo
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _parse_odd_combo(
+    options: Sequence[object], settings: Settings, place: Place, *, legacy: bool
+) -> Combo:
+    """Return a choice among what Python has no literals for."""
+    numbers = [each for each in options if _is_number(each)]
+    if len(numbers) == len(options) and settings.get("multiselect") is not True:
+        combo = Combo(legacy=legacy, numbers=tuple(dict.fromkeys(numbers)))
+    else:
+        place.note("some options are neither string, number, boolean nor null")
+        combo = Combo(legacy=legacy, loose=True)
+    default = settings.get("default")
+    # As the server compares them: 1 is among 0.5 and 1.0.
+    if isinstance(default, str | int | float) and default in options:
+        return attrs.evolve(combo, default=default, has_default=True)
+    if default is not None:
+        place.note(f"the default is none of the options: {quote(default)}")
     return combo
 
 

@@ -17,6 +17,7 @@ from .layout import (
     flat,
     literal,
     number,
+    option,
     quote,
     union,
     width,
@@ -101,7 +102,7 @@ def _default(declared: Input) -> Doc | None:
         case Text(default=str() as value) | Flag(default=bool() as value):
             return literal(value)
         case Combo(has_default=True, default=value):
-            return _tuple(value) if isinstance(value, tuple) else literal(value)
+            return _tuple(value) if isinstance(value, tuple) else option(value)
         case Socket(has_default=True, default=value):
             return _json(value)
         case Autogrow(minimum=minimum) if minimum == 0 or not declared.required:
@@ -111,7 +112,7 @@ def _default(declared: Input) -> Doc | None:
 
 
 def _tuple(values: tuple[str | int | bool | None, ...]) -> Doc:
-    items = tuple(item for value in values if (item := literal(value)) is not None)
+    items = tuple(item for value in values if (item := option(value)) is not None)
     return f"({flat(items[0])},)" if len(items) == 1 else Bracket("(", items)
 
 
@@ -193,6 +194,8 @@ def _text(declared: Input) -> str:
             notes.append(_range_in_words(declared.kind))
             if declared.kind.type == "INT" and declared.name in SEEDS:
                 notes.append("-1 draws one for each run.")
+        case Combo(numbers=numbers) if numbers:
+            notes.append(f"One of {', '.join(map(repr, numbers))}.")
         case Autogrow(minimum=minimum, maximum=maximum) if maximum is not None:
             notes.append(f"{minimum} to {maximum} of them.")
         case Autogrow(minimum=minimum) if minimum:

@@ -10,7 +10,7 @@ import attrs
 
 from .declarations import Autogrow, MatchType
 from .imports import TYPING, WIRE_TYPES, Imports
-from .layout import INDENT, Keyword, call, docstring, flat, lay_out, quote, subscript
+from .layout import INDENT, Bracket, Keyword, call, docstring, flat, lay_out, quote, subscript
 from .render_fields import render_field, render_slot, sentence
 from .render_types import ANYTHING, Scope, output_type
 from .ui_types import UI_TYPES
@@ -93,8 +93,8 @@ def _bases(scope: Scope, node: NamedNode) -> list[Doc]:
         bases.append(Keyword("class_type=", quote(declaration.class_type)))
     lists = [output.is_list for output in declaration.outputs]
     if any(lists):
-        comma = "," if len(lists) == 1 else ""
-        bases.append(Keyword("output_is_list=", f"({', '.join(map(repr, lists))}{comma})"))
+        items = Bracket("(", tuple(map(repr, lists)))
+        bases.append(Keyword("output_is_list=", "(True,)" if len(lists) == 1 else items))
     return bases
 
 

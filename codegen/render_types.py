@@ -19,7 +19,7 @@ from .declarations import (
     Text,
 )
 from .imports import COLLECTIONS, GRAPH, TYPING
-from .layout import literal, subscript, union
+from .layout import option, subscript, union
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -92,7 +92,7 @@ class Scope:
 
 def literals(values: Iterable[Option]) -> Doc:
     """Return a ``Literal`` of values, each once."""
-    items = [item for value in values if (item := literal(value)) is not None]
+    items = [item for value in values if (item := option(value)) is not None]
     return subscript("Literal", *dict.fromkeys(items))
 
 
@@ -150,6 +150,8 @@ def input_type(scope: Scope, name: str, kind: Kind, nested: Sequence[NamedChoice
 def _combo_type(scope: Scope, name: str, combo: Combo) -> Doc:
     if combo.loose:
         return union([scope.graph("JSON"), scope.out(scope.graph("COMBO"))])
+    if combo.numbers:
+        return union(["float", scope.out(scope.graph("COMBO"))])
     if combo.files:
         alias = scope.package.file_alias(name, combo.options)
         one: Doc = scope.imports.add("..files", alias)

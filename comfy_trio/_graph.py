@@ -53,8 +53,10 @@ class Graph:
         named = {alias: ids[node] for alias, node in aliases.items()}
         if named:
             named |= {ids[node]: ids[node] for node in outputs if node not in aliases.values()}
-        self._nodes: Mapping[str, Node] = MappingProxyType(nodes)
-        self._aliases: Mapping[str, str] = MappingProxyType(named)
+        # Plain dictionaries, which can be copied and pickled. Sources come before what they feed,
+        # so that this, too, needs no deep stack.
+        self._nodes = nodes
+        self._aliases = named
 
     @classmethod
     def from_prompt(cls, prompt: Mapping[str, Any], package: ModuleType) -> Graph:
@@ -73,19 +75,19 @@ class Graph:
             WorkflowError: it is no such prompt, a link leads nowhere, or there is a cycle.
         """
         graph = cls.__new__(cls)
-        graph._nodes = MappingProxyType(read_nodes(prompt, package))
-        graph._aliases = MappingProxyType({})
+        graph._nodes = read_nodes(prompt, package)
+        graph._aliases = {}
         return graph
 
     @property
     def nodes(self) -> Mapping[str, Node]:
         """Every node by its id."""
-        return self._nodes
+        return MappingProxyType(self._nodes)
 
     @property
     def aliases(self) -> Mapping[str, str]:
         """The ids of the outputs to collect, by their names; empty for all outputs."""
-        return self._aliases
+        return MappingProxyType(self._aliases)
 
     def __repr__(self) -> str:
         return f"<Graph of {len(self.nodes)} nodes>"

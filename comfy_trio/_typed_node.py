@@ -97,7 +97,8 @@ else:
 
         def mark(node_class: C) -> C:
             node_class.__attrs_attrs__ = _FieldsOnDemand()
-            node_class.__init__ = _init_on_demand
+            node_class.__init__ = _InitOnDemand()
+            node_class._input_fields = _InputFieldsOnDemand()
             return node_class
 
         del kw_only
@@ -112,20 +113,38 @@ class _FieldsOnDemand:
         return _fields_of(owner)
 
 
-def _init_on_demand(node: Inputs, **inputs: object) -> None:
-    _build(type(node))
-    cast("Any", node).__init__(**inputs)
+class _InitOnDemand:
+    """``__init__`` of such a class, likewise: ``inspect.signature``, too, finds the real one."""
+
+    def __get__(self, instance: Inputs | None, owner: type[Inputs]) -> Callable[..., None]:
+        _build(owner)
+        init: Callable[..., None] = cast("Any", owner if instance is None else instance).__init__
+        return init
+
+
+class _InputFieldsOnDemand:
+    """``_input_fields`` of such a class, likewise: it may be unpickled before it is made."""
+
+    def __get__(self, instance: object, owner: type[Inputs]) -> tuple[InputField, ...]:
+        _build(owner)
+        return owner._input_fields
 
 
 _building = threading.RLock()
 
 
 def _build(node_class: type[Inputs]) -> None:
+    """Have attrs make a class, after those that it derives from; each once."""
     with _building:
-        if not isinstance(node_class.__dict__.get("__attrs_attrs__"), _FieldsOnDemand):
-            return  # another thread was first
-        attrs.frozen(kw_only=True, eq=False, repr=False, slots=False, auto_detect=False)(node_class)
-        node_class._input_fields = tuple(map(_describe, _fields_of(node_class)))
+        for each in reversed(node_class.__mro__):
+            if isinstance(each.__dict__.get("__attrs_attrs__"), _FieldsOnDemand):
+                _build_one(cast("type[Inputs]", each))
+
+
+def _build_one(node_class: type[Inputs]) -> None:
+    attrs.frozen(kw_only=True, eq=False, repr=False, slots=False, auto_detect=False)(node_class)
+    # Until this is there, other threads that ask for it wait.
+    node_class._input_fields = tuple(map(_describe, _fields_of(node_class)))
 
 
 def _fields_of(node_class: type[Inputs]) -> tuple[attrs.Attribute[Any], ...]:
@@ -147,7 +166,6 @@ def _describe(attribute: attrs.Attribute[Any]) -> InputField:
 
 def input_fields_of(node_class: type[Inputs]) -> tuple[InputField, ...]:
     """Return the inputs of a generated class, in the order of their declaration."""
-    _fields_of(node_class)
     return node_class._input_fields
 
 

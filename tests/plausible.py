@@ -89,6 +89,8 @@ def literal(kind: Kind) -> object:
             return "some text"
         case Flag():
             return True
+        case Combo(numbers=(number, *_)):
+            return number
         case Combo():
             option = kind.options[0] if kind.options else FILE
             return [option] if kind.multiselect else option

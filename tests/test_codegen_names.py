@@ -74,6 +74,9 @@ NO_NAMES = frozenset[str]()
         (class_name, "None", "None_dc93"),
         (class_name, "T", "T_e632"),
         (class_name, "🎨", "Node_dbb0"),
+        (class_name, "🛠\ufe0f Utils", "Utils"),
+        (class_name, "A\ufe0f", "A"),
+        (class_name, "\u3164A", "A"),
         (class_name, "", "Node_e3b0"),
         (marker_name, "IMAGE", "IMAGE"),
         (marker_name, "upscaleModel", "upscaleModel"),
@@ -98,12 +101,18 @@ NO_NAMES = frozenset[str]()
         (keyword_name, "1st input", "input_1st_input"),
         (keyword_name, "%", "input_bbf3"),
         (keyword_name, ".if.", "if_"),
+        (keyword_name, "a\ufe0f", "a"),
+        (keyword_name, "Positive +", "Positive_plus"),
+        (keyword_name, "0-1", "input_0_1"),
+        (keyword_name, "if-", "if_minus"),
+        (keyword_name, "🎨-", "input_704d"),
         (module_name, "model/sampling", "model_sampling"),
         (module_name, "", "uncategorized"),
         (module_name, " ", "uncategorized"),
         (module_name, "🎨", "category_dbb0"),
         (module_name, "🎨 Pack/Image", "pack_image"),
         (module_name, "3d", "category_3d"),
+        (module_name, "Studio/⚙\ufe0f Tools", "studio_tools"),
         (module_name, "import", "category_import"),
         (module_name, "Choices", "category_choices"),
         (module_name, "aux", "category_aux"),
@@ -196,7 +205,15 @@ def test_outputs_are_numbered_where_they_repeat() -> None:
         "if_",
         "output_3d",
         "int_",
-        "int__2",
+        "int_2",
+    )
+    names = ["CONDITIONING+", "CONDITIONING-", "if", "if", "+"]
+    assert allocate_outputs(names, NO_NAMES) == (
+        "conditioning_plus",
+        "conditioning_minus",
+        "if_",
+        "if_2",
+        "output_4",
     )
 
 
@@ -291,17 +308,30 @@ def test_of_equally_used_lists_the_smallest_class_type_has_the_plain_name() -> N
     assert choices_of(resolve(nodes)) == {"BMode": OTHER, "Mode": LONG}
 
 
-def test_lists_of_one_name_in_one_class_get_a_hash() -> None:
+def test_lists_of_one_name_in_one_class_are_called_after_the_choices_they_are_part_of() -> None:
+    inner = (Choice("2x", (Input("mode", Combo(OTHER)),)),)
+    choices = (
+        Choice("k (1)", (Input("mode", Combo(LONG)),)),
+        Choice("l", (Input("y", DynamicCombo(inner)),)),
+        Choice("m", (Input("mode", Combo(LONG)),)),
+    )
+    others = [node(name, Input("mode", Combo((*LONG, "z")))) for name in "BCD"]
+    nodes = [node("A", Input("x", DynamicCombo(choices))), *others]
+    named = choices_of(resolve(nodes))
+    assert named == {"AK1Mode": LONG, "AL2xMode": OTHER, "Mode": (*LONG, "z")}
+
+
+def test_lists_that_are_still_called_alike_get_a_hash() -> None:
     choices = (
         Choice("k", (Input("mode", Combo(LONG)),)),
-        Choice("l", (Input("mode", Combo(OTHER)),)),
+        Choice("K", (Input("mode", Combo(OTHER)),)),
     )
     nodes = [
         node("A", Input("x", DynamicCombo(choices))),
         node("0", Input("mode", Combo((*LONG, "z")))),
     ]
     named = choices_of(resolve(nodes))
-    assert sorted(map(len, named)) == [len("Mode"), len("AMode_0000"), len("AMode_0000")]
+    assert sorted(map(len, named)) == [len("Mode"), len("AKMode_0000"), len("AKMode_0000")]
 
 
 def test_one_list_under_two_names_has_one_alias() -> None:
@@ -360,6 +390,20 @@ def test_files_are_merged_by_name() -> None:
     assert package.files == {"CkptName": ("a", "b", "c"), "LoraName": ()}
     assert package.file_alias("ckpt_name", ("b", "a")) == "CkptName"
     assert not any(pack.choices for pack in package.packs)
+
+
+NUMBERED = ("lora_name_1", "lora_name02", "lora_3_name", "lora_name", "lora2x_name", "2")
+
+
+def test_files_of_numbered_inputs_are_those_of_one() -> None:
+    inputs = [Input(name, files(name)) for name in NUMBERED]
+    for strict in (False, True):
+        package = resolve([node("N", *inputs)], strict_files=strict)
+        names = {package.file_alias(each.name, (each.name,)) for each in inputs}
+        assert {"LoraName", "Lora2xName", "Value2"} <= names
+        assert strict or len(names) == 3
+        for each in inputs:
+            assert each.name in package.files[package.file_alias(each.name, (each.name,))]
 
 
 def test_strictly_files_that_differ_stay_apart() -> None:

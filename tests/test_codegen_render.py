@@ -265,3 +265,18 @@ def test_modules_import_at_run_time_only_what_they_run() -> None:
     tree = ast.parse(golden()["core/sampling.py"])
     imported = {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
     assert imported == {"__future__", "typing", "attrs", "comfy_trio.graph", "types"}
+
+
+def test_no_line_is_too_long_where_many_outputs_are_lists() -> None:
+    info = {"Many": {"output": ["INT"] * 16, "output_is_list": [True] * 16}}
+    source = generate(info)["core/uncategorized.py"]
+    assert "    output_is_list=(\n        True,\n" in source
+    assert max(map(len, source.splitlines())) <= 100
+
+
+def test_checkers_take_no_powers_for_literals() -> None:
+    spec = [[2**31 - 1, 2**64, "x"], {"default": 2**64}]
+    source = generate({"N": {"input": {"required": {"seed": spec}}}})["core/uncategorized.py"]
+    assert 'Literal[2_147_483_647, 18_446_744_073_709_551_616, "x"]' in source
+    assert source.endswith(" = 18_446_744_073_709_551_616\n")
+    assert "**" not in source

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 from typing import Any
 
 import attrs
@@ -93,6 +95,16 @@ def test_a_long_chain_needs_no_deep_stack() -> None:
     graph = Graph(save)
     assert graph.id_of(save) == "20002"
     assert len(Graph.from_prompt(graph.to_prompt(), handmade).nodes) == 20_002
+
+
+def test_copies_of_a_graph() -> None:
+    image: Out[Any] = EmptyImage()
+    for _ in range(2_000):
+        image = ImageInvert(image=image)
+    graph = Graph(result=SaveImage(images=image).with_title("Result"))
+    for copied in (copy.copy(graph), copy.deepcopy(graph), pickle.loads(pickle.dumps(graph))):
+        assert copied.to_prompt() == graph.to_prompt()
+        assert copied.aliases == graph.aliases
 
 
 def test_names_of_the_wire() -> None:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
 import math
+import os
+import pickle
+import subprocess
+import sys
 import threading
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
@@ -23,8 +29,11 @@ from handmade.nodes import (
     Switch,
 )
 
-from comfy_trio import UnknownNode, WorkflowError
+from comfy_trio import UnknownNode, WorkflowError, _typed_node
 from comfy_trio.graph import Node, Out, frozen, within
+
+if TYPE_CHECKING:
+    from comfy_trio._typed_node import InputField
 
 CKPT = CheckpointLoaderSimple(ckpt_name="a.safetensors")
 IMAGE = EmptyImage()
@@ -253,9 +262,81 @@ def test_a_class_is_made_when_it_is_first_used() -> None:
     class Fresh(Node, Out[Any]):
         value: int = attrs.field(default=1)
 
-    assert "_input_fields" not in vars(Fresh)
+    assert not isinstance(vars(Fresh)["_input_fields"], tuple)
     assert attrs.has(Fresh)
-    assert "_input_fields" in vars(Fresh)
+    assert isinstance(vars(Fresh)["_input_fields"], tuple)
+
+
+def test_a_class_shows_its_inputs_before_it_is_used() -> None:
+    @frozen(kw_only=True)
+    class Fresh(Node, Out[Any]):
+        value: int = attrs.field(default=1)
+
+    assert list(inspect.signature(Fresh).parameters) == ["value"]
+
+
+def test_a_class_of_somebody_s_own_on_top_of_one_that_is_not_made_yet() -> None:
+    @frozen(kw_only=True)
+    class Fresh(Node, Out[Any]):
+        value: int = attrs.field(default=1)
+
+    class Plain(Fresh, class_type="Fresh"):
+        """Adds no inputs."""
+
+    @frozen(kw_only=True)
+    class More(Fresh, class_type="Fresh"):
+        other: int = attrs.field(default=2)
+
+    assert dict(Plain(value=3)._wire_inputs()) == {"value": 3}
+    assert dict(More(value=3)._wire_inputs()) == {"value": 3, "other": 2}
+
+
+def test_another_thread_waits_until_a_class_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    @frozen(kw_only=True)
+    class Fresh(Node, Out[Any]):
+        value: int = attrs.field(default=1)
+
+    at_work, may_go_on = threading.Event(), threading.Event()
+    describe = _typed_node._describe
+
+    def slowly(attribute: attrs.Attribute[Any]) -> InputField:
+        at_work.set()
+        may_go_on.wait(10)
+        return describe(attribute)
+
+    sent: list[dict[str, object]] = []
+    monkeypatch.setattr(_typed_node, "_describe", slowly)
+    first = threading.Thread(target=Fresh)
+    second = threading.Thread(target=lambda: sent.append(dict(Fresh()._wire_inputs())))
+    first.start()
+    at_work.wait(10)
+    second.start()
+    second.join(0.1)
+    may_go_on.set()
+    first.join()
+    second.join()
+    assert sent == [{"value": 1}]
+
+
+def test_copies_are_other_nodes() -> None:
+    image = ImageInvert(image=IMAGE)
+    for copied in (copy.copy(image), copy.deepcopy(image), pickle.loads(pickle.dumps(image))):
+        assert repr(copied) == repr(image)
+        assert copied != image
+    choice = ResizeImage.Match.Padded(by=3)
+    assert repr(pickle.loads(pickle.dumps(choice))) == repr(choice)
+
+
+def test_a_node_from_another_process_has_its_inputs() -> None:
+    program = "import pickle, sys; print(dict(pickle.load(sys.stdin.buffer)._wire_inputs()))"
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        input=pickle.dumps(EmptyImage(width=7)),
+        capture_output=True,
+        check=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.stdout.startswith(b"{'width': 7,")
 
 
 def test_unknown_nodes() -> None:

@@ -11,10 +11,6 @@ BgRemovalName: TypeAlias = str
 ChoiceValue: TypeAlias = str
 CkptName: TypeAlias = Literal["sd15.safetensors"] | str
 ClipName: TypeAlias = str
-ClipName1: TypeAlias = str
-ClipName2: TypeAlias = str
-ClipName3: TypeAlias = str
-ClipName4: TypeAlias = str
 ConfigName: TypeAlias = (
     Literal[
         "anything_v3.yaml",

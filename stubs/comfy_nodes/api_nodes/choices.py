@@ -37,8 +37,8 @@ BackgroundColor: TypeAlias = Literal[
     "Magenta",
     "Orange",
 ]
-ByteDance2FirstLastFrameNodeResolution_7adc: TypeAlias = Literal["480p", "720p"]
-ByteDance2FirstLastFrameNodeResolution_9cfa: TypeAlias = Literal["480p", "720p", "1080p", "4k"]
+ByteDance2FirstLastFrameNodeSeedance20FastResolution: TypeAlias = Literal["480p", "720p"]
+ByteDance2FirstLastFrameNodeSeedance20Resolution: TypeAlias = Literal["480p", "720p", "1080p", "4k"]
 ByteDanceFirstLastFrameNodeAspectRatio: TypeAlias = Literal[
     "adaptive",
     "16:9",
@@ -94,7 +94,7 @@ ByteDanceSeedreamNodeV2Images: TypeAlias = Literal[
     "image_13",
     "image_14",
 ]
-ByteDanceSeedreamNodeV2SizePreset_06c4: TypeAlias = Literal[
+ByteDanceSeedreamNodeV2Seedream40250828SizePreset: TypeAlias = Literal[
     "(1K) 1024x1024 (1:1)",
     "(1K) 864x1152 (3:4)",
     "(1K) 1152x864 (4:3)",
@@ -121,7 +121,7 @@ ByteDanceSeedreamNodeV2SizePreset_06c4: TypeAlias = Literal[
     "(4K) 6240x2656 (21:9)",
     "Custom",
 ]
-ByteDanceSeedreamNodeV2SizePreset_1e2a: TypeAlias = Literal[
+ByteDanceSeedreamNodeV2Seedream45251128SizePreset: TypeAlias = Literal[
     "(2K) 2048x2048 (1:1)",
     "(2K) 1728x2304 (3:4)",
     "(2K) 2304x1728 (4:3)",
@@ -140,7 +140,7 @@ ByteDanceSeedreamNodeV2SizePreset_1e2a: TypeAlias = Literal[
     "(4K) 6240x2656 (21:9)",
     "Custom",
 ]
-ByteDanceSeedreamNodeV2SizePreset_f8aa: TypeAlias = Literal[
+ByteDanceSeedreamNodeV2Seedream50LiteSizePreset: TypeAlias = Literal[
     "(2K) 2048x2048 (1:1)",
     "(2K) 1728x2304 (3:4)",
     "(2K) 2304x1728 (4:3)",
@@ -359,7 +359,14 @@ GrokVideoReferenceNodeAspectRatio: TypeAlias = Literal[
     "3:4",
     "9:16",
 ]
-HappyHorseReferenceVideoApiRatio_59ab: TypeAlias = Literal[
+HappyHorseReferenceVideoApiHappyhorse10R2vRatio: TypeAlias = Literal[
+    "16:9",
+    "9:16",
+    "1:1",
+    "4:3",
+    "3:4",
+]
+HappyHorseReferenceVideoApiHappyhorse11R2vRatio: TypeAlias = Literal[
     "16:9",
     "9:16",
     "1:1",
@@ -370,7 +377,6 @@ HappyHorseReferenceVideoApiRatio_59ab: TypeAlias = Literal[
     "5:4",
     "4:5",
 ]
-HappyHorseReferenceVideoApiRatio_f64f: TypeAlias = Literal["16:9", "9:16", "1:1", "4:3", "3:4"]
 HappyHorseReferenceVideoApiReferenceImages: TypeAlias = Literal[
     "image1",
     "image2",
@@ -389,20 +395,20 @@ HappyHorseVideoEditApiReferenceImages: TypeAlias = Literal[
     "image4",
     "image5",
 ]
-HitPawVideoEnhanceResolution_5229: TypeAlias = Literal[
+HitPawVideoEnhanceGenerativeModel1xResolution: TypeAlias = Literal[
+    "original",
+    "720p",
+    "1080p",
+    "2K/QHD",
+    "4K/UHD",
+]
+HitPawVideoEnhancePortraitRestoreModel1xResolution: TypeAlias = Literal[
     "original",
     "720p",
     "1080p",
     "2K/QHD",
     "4K/UHD",
     "8K",
-]
-HitPawVideoEnhanceResolution_fa39: TypeAlias = Literal[
-    "original",
-    "720p",
-    "1080p",
-    "2K/QHD",
-    "4K/UHD",
 ]
 IdeogramV1AspectRatio: TypeAlias = Literal[
     "1:1",
@@ -943,23 +949,7 @@ RecraftTextToVectorNodeSubstyle: TypeAlias = Literal[
     "vector_photo",
     "vivid_shapes",
 ]
-RecraftV4TextToImageNodeSize_313b: TypeAlias = Literal[
-    "1024x1024",
-    "1536x768",
-    "768x1536",
-    "1280x832",
-    "832x1280",
-    "1216x896",
-    "896x1216",
-    "1152x896",
-    "896x1152",
-    "832x1344",
-    "1280x896",
-    "896x1280",
-    "1344x768",
-    "768x1344",
-]
-RecraftV4TextToImageNodeSize_a91f: TypeAlias = Literal[
+RecraftV4TextToImageNodeRecraftv4ProSize: TypeAlias = Literal[
     "2048x2048",
     "3072x1536",
     "1536x3072",
@@ -974,6 +964,22 @@ RecraftV4TextToImageNodeSize_a91f: TypeAlias = Literal[
     "1024x1434",
     "2560x1792",
     "1792x2560",
+]
+RecraftV4TextToImageNodeRecraftv4Size: TypeAlias = Literal[
+    "1024x1024",
+    "1536x768",
+    "768x1536",
+    "1280x832",
+    "832x1280",
+    "1216x896",
+    "896x1216",
+    "1152x896",
+    "896x1152",
+    "832x1344",
+    "1280x896",
+    "896x1280",
+    "1344x768",
+    "768x1344",
 ]
 ReferenceAssets: TypeAlias = Literal[
     "asset_1",

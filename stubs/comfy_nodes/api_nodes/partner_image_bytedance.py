@@ -21,9 +21,9 @@ if TYPE_CHECKING:
         ByteDanceSeedreamNodeModel,
         ByteDanceSeedreamNodeSizePreset,
         ByteDanceSeedreamNodeV2Images,
-        ByteDanceSeedreamNodeV2SizePreset_06c4,
-        ByteDanceSeedreamNodeV2SizePreset_1e2a,
-        ByteDanceSeedreamNodeV2SizePreset_f8aa,
+        ByteDanceSeedreamNodeV2Seedream40250828SizePreset,
+        ByteDanceSeedreamNodeV2Seedream45251128SizePreset,
+        ByteDanceSeedreamNodeV2Seedream50LiteSizePreset,
         SizePreset,
     )
 
@@ -102,7 +102,7 @@ class ByteDanceSeedreamNodeV2(Node, Out[IMAGE]):
     class Seedream50Lite(Choice, key="seedream 5.0 lite"):
         """What comes with "seedream 5.0 lite"."""
 
-        size_preset: ByteDanceSeedreamNodeV2SizePreset_f8aa | Out[COMBO]
+        size_preset: ByteDanceSeedreamNodeV2Seedream50LiteSizePreset | Out[COMBO]
         width: int | Out[INT] = field(default=2048, validator=within(1024, 6240))
         """1024 to 6240 in steps of 2."""
         height: int | Out[INT] = field(default=2048, validator=within(1024, 4992))
@@ -136,7 +136,7 @@ class ByteDanceSeedreamNodeV2(Node, Out[IMAGE]):
     class Seedream45251128(Choice, key="seedream-4-5-251128"):
         """What comes with "seedream-4-5-251128"."""
 
-        size_preset: ByteDanceSeedreamNodeV2SizePreset_1e2a | Out[COMBO]
+        size_preset: ByteDanceSeedreamNodeV2Seedream45251128SizePreset | Out[COMBO]
         width: int | Out[INT] = field(default=2048, validator=within(1024, 6240))
         """1024 to 6240 in steps of 2."""
         height: int | Out[INT] = field(default=2048, validator=within(1024, 4992))
@@ -166,7 +166,7 @@ class ByteDanceSeedreamNodeV2(Node, Out[IMAGE]):
     class Seedream40250828(Choice, key="seedream-4-0-250828"):
         """What comes with "seedream-4-0-250828"."""
 
-        size_preset: ByteDanceSeedreamNodeV2SizePreset_06c4 | Out[COMBO]
+        size_preset: ByteDanceSeedreamNodeV2Seedream40250828SizePreset | Out[COMBO]
         width: int | Out[INT] = field(default=2048, validator=within(1024, 6240))
         """1024 to 6240 in steps of 2."""
         height: int | Out[INT] = field(default=2048, validator=within(1024, 4992))

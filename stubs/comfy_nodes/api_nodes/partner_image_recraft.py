@@ -22,8 +22,8 @@ if TYPE_CHECKING:
         RecraftStyleV3RealisticImageSubstyle,
         RecraftTextToImageNodeSize,
         RecraftTextToVectorNodeSubstyle,
-        RecraftV4TextToImageNodeSize_313b,
-        RecraftV4TextToImageNodeSize_a91f,
+        RecraftV4TextToImageNodeRecraftv4ProSize,
+        RecraftV4TextToImageNodeRecraftv4Size,
         Substyle,
     )
 
@@ -231,13 +231,13 @@ class RecraftV4TextToImageNode(Node, Out[IMAGE]):
     class Recraftv4(Choice, key="recraftv4"):
         """What comes with "recraftv4"."""
 
-        size: RecraftV4TextToImageNodeSize_313b | Out[COMBO] = "1024x1024"
+        size: RecraftV4TextToImageNodeRecraftv4Size | Out[COMBO] = "1024x1024"
 
     @frozen(kw_only=True)
     class Recraftv4Pro(Choice, key="recraftv4_pro"):
         """What comes with "recraftv4_pro"."""
 
-        size: RecraftV4TextToImageNodeSize_a91f | Out[COMBO] = "2048x2048"
+        size: RecraftV4TextToImageNodeRecraftv4ProSize | Out[COMBO] = "2048x2048"
 
     prompt: str | Out[STRING]
     negative_prompt: str | Out[STRING]
@@ -260,13 +260,13 @@ class RecraftV4TextToVectorNode(Node, Out[SVG]):
     class Recraftv4(Choice, key="recraftv4"):
         """What comes with "recraftv4"."""
 
-        size: RecraftV4TextToImageNodeSize_313b | Out[COMBO] = "1024x1024"
+        size: RecraftV4TextToImageNodeRecraftv4Size | Out[COMBO] = "1024x1024"
 
     @frozen(kw_only=True)
     class Recraftv4Pro(Choice, key="recraftv4_pro"):
         """What comes with "recraftv4_pro"."""
 
-        size: RecraftV4TextToImageNodeSize_a91f | Out[COMBO] = "2048x2048"
+        size: RecraftV4TextToImageNodeRecraftv4ProSize | Out[COMBO] = "2048x2048"
 
     prompt: str | Out[STRING]
     negative_prompt: str | Out[STRING]

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from ..types import AUDIO, IMAGE
     from .choices import (
-        ByteDance2FirstLastFrameNodeResolution_7adc,
-        ByteDance2FirstLastFrameNodeResolution_9cfa,
+        ByteDance2FirstLastFrameNodeSeedance20FastResolution,
+        ByteDance2FirstLastFrameNodeSeedance20Resolution,
         ByteDanceFirstLastFrameNodeAspectRatio,
         ByteDanceFirstLastFrameNodeModel,
         ByteDanceFirstLastFrameNodeResolution,
@@ -46,7 +46,7 @@ class ByteDance2FirstLastFrameNode(Node, Out[VIDEO]):
         """What comes with "Seedance 2.0"."""
 
         prompt: str | Out[STRING] = ""
-        resolution: ByteDance2FirstLastFrameNodeResolution_9cfa | Out[COMBO]
+        resolution: ByteDance2FirstLastFrameNodeSeedance20Resolution | Out[COMBO]
         ratio: Ratio | Out[COMBO] = "adaptive"
         duration: int | Out[INT] = field(default=7, validator=within(4, 15))
         """4 to 15."""
@@ -57,7 +57,7 @@ class ByteDance2FirstLastFrameNode(Node, Out[VIDEO]):
         """What comes with "Seedance 2.0 Fast"."""
 
         prompt: str | Out[STRING] = ""
-        resolution: ByteDance2FirstLastFrameNodeResolution_7adc | Out[COMBO]
+        resolution: ByteDance2FirstLastFrameNodeSeedance20FastResolution | Out[COMBO]
         ratio: Ratio | Out[COMBO] = "adaptive"
         duration: int | Out[INT] = field(default=7, validator=within(4, 15))
         """4 to 15."""
@@ -68,7 +68,7 @@ class ByteDance2FirstLastFrameNode(Node, Out[VIDEO]):
         """What comes with "Seedance 2.0 Mini"."""
 
         prompt: str | Out[STRING] = ""
-        resolution: ByteDance2FirstLastFrameNodeResolution_7adc | Out[COMBO]
+        resolution: ByteDance2FirstLastFrameNodeSeedance20FastResolution | Out[COMBO]
         ratio: Ratio | Out[COMBO] = "adaptive"
         duration: int | Out[INT] = field(default=7, validator=within(4, 15))
         """4 to 15."""
@@ -98,7 +98,7 @@ class ByteDance2ReferenceNode(Node, Out[VIDEO]):
         """What comes with "Seedance 2.0"."""
 
         prompt: str | Out[STRING] = ""
-        resolution: ByteDance2FirstLastFrameNodeResolution_9cfa | Out[COMBO]
+        resolution: ByteDance2FirstLastFrameNodeSeedance20Resolution | Out[COMBO]
         ratio: Ratio | Out[COMBO] = "adaptive"
         duration: int | Out[INT] = field(default=7, validator=within(4, 15))
         """4 to 15."""
@@ -153,7 +153,7 @@ class ByteDance2ReferenceNode(Node, Out[VIDEO]):
         """What comes with "Seedance 2.0 Fast"."""
 
         prompt: str | Out[STRING] = ""
-        resolution: ByteDance2FirstLastFrameNodeResolution_7adc | Out[COMBO]
+        resolution: ByteDance2FirstLastFrameNodeSeedance20FastResolution | Out[COMBO]
         ratio: Ratio | Out[COMBO] = "adaptive"
         duration: int | Out[INT] = field(default=7, validator=within(4, 15))
         """4 to 15."""
@@ -208,7 +208,7 @@ class ByteDance2ReferenceNode(Node, Out[VIDEO]):
         """What comes with "Seedance 2.0 Mini"."""
 
         prompt: str | Out[STRING] = ""
-        resolution: ByteDance2FirstLastFrameNodeResolution_7adc | Out[COMBO]
+        resolution: ByteDance2FirstLastFrameNodeSeedance20FastResolution | Out[COMBO]
         ratio: Ratio | Out[COMBO] = "adaptive"
         duration: int | Out[INT] = field(default=7, validator=within(4, 15))
         """4 to 15."""
@@ -278,7 +278,7 @@ class ByteDance2TextToVideoNode(Node, Out[VIDEO]):
         """What comes with "Seedance 2.0"."""
 
         prompt: str | Out[STRING] = ""
-        resolution: ByteDance2FirstLastFrameNodeResolution_9cfa | Out[COMBO]
+        resolution: ByteDance2FirstLastFrameNodeSeedance20Resolution | Out[COMBO]
         ratio: Ratio | Out[COMBO] = "16:9"
         duration: int | Out[INT] = field(default=7, validator=within(4, 15))
         """4 to 15."""
@@ -289,7 +289,7 @@ class ByteDance2TextToVideoNode(Node, Out[VIDEO]):
         """What comes with "Seedance 2.0 Fast"."""
 
         prompt: str | Out[STRING] = ""
-        resolution: ByteDance2FirstLastFrameNodeResolution_7adc | Out[COMBO]
+        resolution: ByteDance2FirstLastFrameNodeSeedance20FastResolution | Out[COMBO]
         ratio: Ratio | Out[COMBO] = "16:9"
         duration: int | Out[INT] = field(default=7, validator=within(4, 15))
         """4 to 15."""
@@ -300,7 +300,7 @@ class ByteDance2TextToVideoNode(Node, Out[VIDEO]):
         """What comes with "Seedance 2.0 Mini"."""
 
         prompt: str | Out[STRING] = ""
-        resolution: ByteDance2FirstLastFrameNodeResolution_7adc | Out[COMBO]
+        resolution: ByteDance2FirstLastFrameNodeSeedance20FastResolution | Out[COMBO]
         ratio: Ratio | Out[COMBO] = "16:9"
         duration: int | Out[INT] = field(default=7, validator=within(4, 15))
         """4 to 15."""
@@ -366,7 +366,7 @@ class ByteDanceImageReferenceNode(Node, Out[VIDEO]):
     )
     prompt: str | Out[STRING]
     images: Out[IMAGE]
-    resolution: ByteDance2FirstLastFrameNodeResolution_7adc | Out[COMBO]
+    resolution: ByteDance2FirstLastFrameNodeSeedance20FastResolution | Out[COMBO]
     aspect_ratio: ByteDanceFirstLastFrameNodeAspectRatio | Out[COMBO]
     duration: int | Out[INT] = field(default=5, validator=within(3, 12))
     """3 to 12."""

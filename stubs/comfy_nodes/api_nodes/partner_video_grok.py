@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ..types import IMAGE
     from .choices import (
-        ByteDance2FirstLastFrameNodeResolution_7adc,
+        ByteDance2FirstLastFrameNodeSeedance20FastResolution,
         ByteDanceFirstLastFrameNodeResolution,
         GrokVideoNodeAspectRatio,
         GrokVideoReferenceNodeAspectRatio,
@@ -93,7 +93,7 @@ class GrokVideoReferenceNode(Node, Out[VIDEO]):
             metadata=autogrow(prefix="reference_", min=1, max=7),
         )
         """1 to 7 of them."""
-        resolution: ByteDance2FirstLastFrameNodeResolution_7adc | Out[COMBO]
+        resolution: ByteDance2FirstLastFrameNodeSeedance20FastResolution | Out[COMBO]
         aspect_ratio: GrokVideoReferenceNodeAspectRatio | Out[COMBO]
         duration: int | Out[INT] = field(default=6, validator=within(2, 10))
         """2 to 10."""

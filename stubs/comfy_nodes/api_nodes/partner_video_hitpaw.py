@@ -13,7 +13,10 @@ from ..types import VIDEO
 if TYPE_CHECKING:
     from comfy_trio.graph import COMBO
 
-    from .choices import HitPawVideoEnhanceResolution_5229, HitPawVideoEnhanceResolution_fa39
+    from .choices import (
+        HitPawVideoEnhanceGenerativeModel1xResolution,
+        HitPawVideoEnhancePortraitRestoreModel1xResolution,
+    )
 
 
 @frozen(kw_only=True)
@@ -27,43 +30,43 @@ class HitPawVideoEnhance(Node, Out[VIDEO]):
     class PortraitRestoreModel1x(Choice, key="Portrait Restore Model (1x)"):
         """What comes with "Portrait Restore Model (1x)"."""
 
-        resolution: HitPawVideoEnhanceResolution_5229 | Out[COMBO]
+        resolution: HitPawVideoEnhancePortraitRestoreModel1xResolution | Out[COMBO]
 
     @frozen(kw_only=True)
     class PortraitRestoreModel2x(Choice, key="Portrait Restore Model (2x)"):
         """What comes with "Portrait Restore Model (2x)"."""
 
-        resolution: HitPawVideoEnhanceResolution_5229 | Out[COMBO]
+        resolution: HitPawVideoEnhancePortraitRestoreModel1xResolution | Out[COMBO]
 
     @frozen(kw_only=True)
     class GeneralRestoreModel1x(Choice, key="General Restore Model (1x)"):
         """What comes with "General Restore Model (1x)"."""
 
-        resolution: HitPawVideoEnhanceResolution_5229 | Out[COMBO]
+        resolution: HitPawVideoEnhancePortraitRestoreModel1xResolution | Out[COMBO]
 
     @frozen(kw_only=True)
     class GeneralRestoreModel2x(Choice, key="General Restore Model (2x)"):
         """What comes with "General Restore Model (2x)"."""
 
-        resolution: HitPawVideoEnhanceResolution_5229 | Out[COMBO]
+        resolution: HitPawVideoEnhancePortraitRestoreModel1xResolution | Out[COMBO]
 
     @frozen(kw_only=True)
     class GeneralRestoreModel4x(Choice, key="General Restore Model (4x)"):
         """What comes with "General Restore Model (4x)"."""
 
-        resolution: HitPawVideoEnhanceResolution_5229 | Out[COMBO]
+        resolution: HitPawVideoEnhancePortraitRestoreModel1xResolution | Out[COMBO]
 
     @frozen(kw_only=True)
     class UltraHDModel2x(Choice, key="Ultra HD Model (2x)"):
         """What comes with "Ultra HD Model (2x)"."""
 
-        resolution: HitPawVideoEnhanceResolution_5229 | Out[COMBO]
+        resolution: HitPawVideoEnhancePortraitRestoreModel1xResolution | Out[COMBO]
 
     @frozen(kw_only=True)
     class GenerativeModel1x(Choice, key="Generative Model (1x)"):
         """What comes with "Generative Model (1x)"."""
 
-        resolution: HitPawVideoEnhanceResolution_fa39 | Out[COMBO]
+        resolution: HitPawVideoEnhanceGenerativeModel1xResolution | Out[COMBO]
 
     model: (
         PortraitRestoreModel1x

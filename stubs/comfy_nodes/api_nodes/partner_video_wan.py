@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from ..types import AUDIO, IMAGE
     from .choices import (
-        HappyHorseReferenceVideoApiRatio_59ab,
-        HappyHorseReferenceVideoApiRatio_f64f,
+        HappyHorseReferenceVideoApiHappyhorse10R2vRatio,
+        HappyHorseReferenceVideoApiHappyhorse11R2vRatio,
         HappyHorseReferenceVideoApiReferenceImages,
         HappyHorseVideoEditApiReferenceImages,
         Resolution,
@@ -78,7 +78,7 @@ class HappyHorseReferenceVideoApi(Node, Out[VIDEO]):
 
         prompt: str | Out[STRING] = ""
         resolution: Resolution | Out[COMBO]
-        ratio: HappyHorseReferenceVideoApiRatio_59ab | Out[COMBO]
+        ratio: HappyHorseReferenceVideoApiHappyhorse11R2vRatio | Out[COMBO]
         duration: int | Out[INT] = field(default=5, validator=within(3, 15))
         """3 to 15."""
         reference_images: (
@@ -107,7 +107,7 @@ class HappyHorseReferenceVideoApi(Node, Out[VIDEO]):
 
         prompt: str | Out[STRING] = ""
         resolution: Resolution | Out[COMBO]
-        ratio: HappyHorseReferenceVideoApiRatio_f64f | Out[COMBO]
+        ratio: HappyHorseReferenceVideoApiHappyhorse10R2vRatio | Out[COMBO]
         duration: int | Out[INT] = field(default=5, validator=within(3, 15))
         """3 to 15."""
         reference_images: (
@@ -151,7 +151,7 @@ class HappyHorseTextToVideoApi(Node, Out[VIDEO]):
 
         prompt: str | Out[STRING] = ""
         resolution: Resolution | Out[COMBO]
-        ratio: HappyHorseReferenceVideoApiRatio_59ab | Out[COMBO]
+        ratio: HappyHorseReferenceVideoApiHappyhorse11R2vRatio | Out[COMBO]
         duration: int | Out[INT] = field(default=5, validator=within(3, 15))
         """3 to 15."""
 
@@ -161,7 +161,7 @@ class HappyHorseTextToVideoApi(Node, Out[VIDEO]):
 
         prompt: str | Out[STRING] = ""
         resolution: Resolution | Out[COMBO]
-        ratio: HappyHorseReferenceVideoApiRatio_f64f | Out[COMBO]
+        ratio: HappyHorseReferenceVideoApiHappyhorse10R2vRatio | Out[COMBO]
         duration: int | Out[INT] = field(default=5, validator=within(3, 15))
         """3 to 15."""
 
@@ -186,7 +186,7 @@ class HappyHorseVideoEditApi(Node, Out[VIDEO]):
 
         prompt: str | Out[STRING] = ""
         resolution: Resolution | Out[COMBO]
-        ratio: HappyHorseReferenceVideoApiRatio_f64f | Out[COMBO]
+        ratio: HappyHorseReferenceVideoApiHappyhorse10R2vRatio | Out[COMBO]
         reference_images: (
             Sequence[Out[IMAGE]] | Mapping[HappyHorseVideoEditApiReferenceImages, Out[IMAGE]]
         ) = field(
@@ -242,7 +242,7 @@ class Wan2ReferenceVideoApi(Node, Out[VIDEO]):
         prompt: str | Out[STRING] = ""
         negative_prompt: str | Out[STRING] = ""
         resolution: Resolution | Out[COMBO]
-        ratio: HappyHorseReferenceVideoApiRatio_f64f | Out[COMBO]
+        ratio: HappyHorseReferenceVideoApiHappyhorse10R2vRatio | Out[COMBO]
         duration: int | Out[INT] = field(default=5, validator=within(2, 10))
         """2 to 10."""
         reference_videos: (
@@ -275,7 +275,7 @@ class Wan2TextToVideoApi(Node, Out[VIDEO]):
         prompt: str | Out[STRING] = ""
         negative_prompt: str | Out[STRING] = ""
         resolution: Resolution | Out[COMBO]
-        ratio: HappyHorseReferenceVideoApiRatio_f64f | Out[COMBO]
+        ratio: HappyHorseReferenceVideoApiHappyhorse10R2vRatio | Out[COMBO]
         duration: int | Out[INT] = field(default=5, validator=within(2, 15))
         """2 to 15."""
 
@@ -326,7 +326,7 @@ class Wan2VideoEditApi(Node, Out[VIDEO]):
 
         prompt: str | Out[STRING] = ""
         resolution: Resolution | Out[COMBO]
-        ratio: HappyHorseReferenceVideoApiRatio_f64f | Out[COMBO]
+        ratio: HappyHorseReferenceVideoApiHappyhorse10R2vRatio | Out[COMBO]
         duration: Wan2VideoEditApiDuration | Out[COMBO] = "auto"
         reference_images: (
             Sequence[Out[IMAGE]] | Mapping[Wan2VideoEditApiReferenceImages, Out[IMAGE]]

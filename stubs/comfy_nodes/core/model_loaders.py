@@ -37,10 +37,6 @@ if TYPE_CHECKING:
         BgRemovalName,
         CkptName,
         ClipName,
-        ClipName1,
-        ClipName2,
-        ClipName3,
-        ClipName4,
         ConfigName,
         ControlNetName,
         GligenName,
@@ -174,8 +170,8 @@ class DiffusersLoader(Node):
 class DualCLIPLoader(Node, Out[CLIP]):
     """Load CLIP (Dual)."""
 
-    clip_name1: ClipName1 | Out[Options[ClipName1]]
-    clip_name2: ClipName2 | Out[Options[ClipName2]]
+    clip_name1: ClipName | Out[Options[ClipName]]
+    clip_name2: ClipName | Out[Options[ClipName]]
     type: DualCLIPLoaderType | Out[Options[DualCLIPLoaderType]]
     device: Device | Out[Options[Device]] | None = None
 
@@ -395,10 +391,10 @@ class PhotoMakerLoader(Node, Out[PHOTOMAKER]):
 class QuadrupleCLIPLoader(Node, Out[CLIP]):
     """Load CLIP (Quadruple)."""
 
-    clip_name1: ClipName1 | Out[COMBO]
-    clip_name2: ClipName2 | Out[COMBO]
-    clip_name3: ClipName3 | Out[COMBO]
-    clip_name4: ClipName4 | Out[COMBO]
+    clip_name1: ClipName | Out[COMBO]
+    clip_name2: ClipName | Out[COMBO]
+    clip_name3: ClipName | Out[COMBO]
+    clip_name4: ClipName | Out[COMBO]
 
 
 @frozen(kw_only=True)
@@ -412,9 +408,9 @@ class StyleModelLoader(Node, Out[STYLE_MODEL]):
 class TripleCLIPLoader(Node, Out[CLIP]):
     """Load CLIP (Triple)."""
 
-    clip_name1: ClipName1 | Out[COMBO]
-    clip_name2: ClipName2 | Out[COMBO]
-    clip_name3: ClipName3 | Out[COMBO]
+    clip_name1: ClipName | Out[COMBO]
+    clip_name2: ClipName | Out[COMBO]
+    clip_name3: ClipName | Out[COMBO]
 
 
 @frozen(kw_only=True)

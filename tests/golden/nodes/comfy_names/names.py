@@ -66,7 +66,7 @@ class ImageResizePlus(Node, class_type="Image Resize+"):
         return self._output(0)
 
     @property
-    def from__2(self) -> Out[_IMAGE_]:
+    def from_2(self) -> Out[_IMAGE_]:
         """Output 1."""
         return self._output(1)
 

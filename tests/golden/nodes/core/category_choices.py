@@ -28,6 +28,8 @@ class Choices(Node):
     mixed: Mixed | Out[Options[Mixed]]
     many: Sequence[ChoicesMany] | Out[COMBO] = ("x",)
     none_of_them: Sequence[ChoicesMany] | Out[COMBO] = ()
+    numbers: float | Out[COMBO] = 1
+    """One of 0.5, 1, 2."""
     loose: JSON | Out[COMBO]
     bad_default: BadDefault | Out[Options[BadDefault]]
     remote: Remote | Out[COMBO]
