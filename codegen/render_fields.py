@@ -88,6 +88,8 @@ def _is_wide(default: Doc | None, indent: int) -> bool:
 
 
 def _must_be_given(declared: Input) -> bool:
+    if isinstance(declared.kind, Autogrow):
+        return True  # the server wants its first inputs, in whatever section it is declared
     return declared.required and not isinstance(declared.kind, DynamicSlot)
 
 
@@ -105,7 +107,7 @@ def _default(declared: Input) -> Doc | None:
             return _tuple(value) if isinstance(value, tuple) else option(value)
         case Socket(has_default=True, default=value):
             return _json(value)
-        case Autogrow(minimum=minimum) if minimum == 0 or not declared.required:
+        case Autogrow(minimum=0):
             return _NOTHING
         case _:
             return None

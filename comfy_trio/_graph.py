@@ -63,9 +63,9 @@ class Graph:
         """Read a prompt in API format into typed nodes.
 
         The graph has every node of the prompt, under the ids that these have there. A node becomes
-        one of its generated class; where there is none, or where the node's inputs are not what the
-        class declares, it becomes an `UnknownNode`, which keeps all as it is. Inputs that the
-        prompt leaves out get their defaults.
+        one of its generated class, inputs that the class does not declare included. Where there is
+        no class, or where the inputs are not what it takes, it becomes an `UnknownNode`, which
+        keeps all as it is. Inputs that the prompt leaves out get their defaults.
 
         Args:
             prompt: In API format.

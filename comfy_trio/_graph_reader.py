@@ -74,7 +74,7 @@ def _read_node(
     if read is None:
         read = UnknownNode(node["class_type"], inputs)
     extra = {key: value for key, value in node.items() if key not in {"class_type", "inputs"}}
-    return read._with_extra(extra) if extra else read
+    return read._twin(extra, read._undeclared) if extra else read
 
 
 def _decode(value: object, made: Mapping[str, Node]) -> object:
@@ -91,13 +91,13 @@ def _decode(value: object, made: Mapping[str, Node]) -> object:
 
 
 def _read_typed(node_class: type[Node], inputs: Mapping[str, object]) -> Node | None:
-    """Return a node of a class; None if it cannot be made of just these inputs."""
+    """Return a node of a class; None if it cannot be made of these inputs."""
     left = dict(inputs)
     try:
         node = cast("Node", _read_inputs(node_class, left, ""))
     except (TypeError, WorkflowError):  # inputs are missing, or out of their range
         return None
-    return None if left else node
+    return node.with_inputs(left) if left else node
 
 
 def _read_inputs(kind: type[Inputs], left: dict[str, object], prefix: str) -> Inputs:

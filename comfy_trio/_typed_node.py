@@ -196,6 +196,8 @@ def _take_many(value: object, shape: Grows, field: InputField, where: str) -> ob
         if unknown := [name for name in items if name not in shape.names]:
             known = ", ".join(shape.names) or "none; give a list"
             raise _refusal(f"{where} has no {unknown[0]!r}; the names are {known}", field)
+        if missing := [name for name in shape.names[: shape.min] if name not in items]:
+            raise _refusal(f"{where} has no {missing[0]!r}, which must be given", field)
         taken: object = {
             name: _take_one(item, field, f"{where}[{name!r}]") for name, item in items.items()
         }
@@ -271,27 +273,37 @@ class Node(Inputs):
     """A node of a graph; see `Graph` for how to run it.
 
     Subclasses are generated from what a server has (``python -m comfy_trio codegen``). A node is
-    immutable; `attrs.evolve` makes one that differs. Two nodes are the same if they are one object:
-    used twice, it is one node of the graph.
+    immutable; `attrs.evolve` makes one that differs, without its title. Two nodes are the same if
+    they are one object: used twice, it is one node of the graph.
     """
 
     _class_type: ClassVar[str]
     output_is_list: ClassVar[tuple[bool, ...]] = ()
     """For each output whether it gives a list, of which others take one item at a time."""
     _extra: JSONObject = {}  # noqa: RUF012  # never changed, only replaced
+    _undeclared: Mapping[str, object] = {}
 
     def __init_subclass__(
-        cls, *, class_type: str | None = None, output_is_list: tuple[bool, ...] = ()
+        cls,
+        *,
+        class_type: str | None = None,
+        output_is_list: tuple[bool, ...] | None = None,
+        abstract: bool = False,
     ) -> None:
         """Make a class of nodes.
 
         Args:
-            class_type: What the server calls it. Default: the class's name.
+            class_type: What the server calls it. Default: as its base class, or else its own name.
             output_is_list: For each output whether it gives a list. Default: none does.
+            abstract: Whether the server has no such class, but those that derive from it.
         """
         super().__init_subclass__()
-        cls._class_type = cls.__name__ if class_type is None else class_type
-        cls.output_is_list = output_is_list
+        if class_type is not None:
+            cls._class_type = class_type
+        elif not abstract and not hasattr(cls, "_class_type"):
+            cls._class_type = cls.__name__
+        if output_is_list is not None:
+            cls.output_is_list = output_is_list
 
     @property
     def class_type(self) -> str:
@@ -306,11 +318,33 @@ class Node(Inputs):
 
     def with_title(self, title: str) -> Self:
         """Return a node like this one that has a title. It is another node."""
-        return self._with_extra({"_meta": {"title": title}})
+        return self._twin({"_meta": {"title": title}}, self._undeclared)
 
-    def _with_extra(self, extra: JSONObject) -> Self:
+    def with_inputs(self, inputs: Mapping[str, object]) -> Self:
+        """Return a node like this one that has inputs which its class does not declare, too.
+
+        Some custom nodes take any number of inputs, of which a server tells nothing.
+
+        Args:
+            inputs: By their names on the wire: literal values (JSON), and outputs of other nodes.
+
+        Raises:
+            WorkflowError: the node has such an input already, or a value can be no input.
+        """
+        given = {name for name, _ in self._wire_inputs()}
+        taken: dict[str, object] = {**self._undeclared}
+        for name, value in inputs.items():
+            field = InputField(name, name, name, Plain(), is_optional=False)
+            where = f"{type(self).__qualname__}.with_inputs({name!r})"
+            if name in given:
+                raise _refusal(f"{where}: the node has that input; give it to the class", field)
+            taken[name] = take_input(value, field, where)
+        return self._twin(self._extra, taken)
+
+    def _twin(self, extra: JSONObject, undeclared: Mapping[str, object]) -> Self:
         twin = attrs.evolve(cast("Any", self))
         object.__setattr__(twin, "_extra", extra)
+        object.__setattr__(twin, "_undeclared", undeclared)
         return cast("Self", twin)
 
     def _output(self, index: int) -> Out[Any]:
@@ -318,7 +352,8 @@ class Node(Inputs):
 
     def _wire_inputs(self) -> Iterator[tuple[str, object]]:
         """Yield the inputs as the wire names them, in the order of their declaration."""
-        return _flatten(self, "")
+        yield from _flatten(self, "")
+        yield from self._undeclared.items()
 
 
 def _flatten(inputs: Inputs, prefix: str) -> Iterator[tuple[str, object]]:
@@ -355,9 +390,9 @@ def _flatten_choice(name: str, choice: Choice) -> Iterator[tuple[str, object]]:
         yield (name if part == "slot" else f"{name}.{part}"), value
 
 
-class UINode(Node, Generic[U_co]):
+class UINode(Node, Generic[U_co], abstract=True):
     """A node that shows something: `U_co` is what the server's history holds of it."""
 
 
-class OutputNode(UINode[U_co]):
+class OutputNode(UINode[U_co], abstract=True):
     """A node that a graph can be run for, such as SaveImage."""

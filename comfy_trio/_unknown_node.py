@@ -62,3 +62,4 @@ class UnknownNode(OutputNode[JSONObject], Out[Any]):
 
     def _wire_inputs(self) -> Iterator[tuple[str, object]]:
         yield from self.inputs.items()
+        yield from self._undeclared.items()

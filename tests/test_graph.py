@@ -239,22 +239,26 @@ def test_ids_and_what_else_a_node_has_stay() -> None:
     assert graph.node("12:4", SaveImage).title == "T"
 
 
-@pytest.mark.parametrize(
-    "inputs",
-    [
-        {"images": ["1", 0], "filename_prefix": "x", "undeclared": 1},
-        {"filename_prefix": "x"},
-        {"images": ["1", 0], "filename_prefix": {"x": None}, "more": ["1", 0]},
-    ],
-)
-def test_nodes_that_are_not_as_declared_are_kept(inputs: dict[str, Any]) -> None:
+def test_nodes_that_are_not_as_declared_are_kept() -> None:
     prompt = {
         "1": {"class_type": "EmptyImage", "inputs": {"width": 99999}},
-        "2": {"class_type": "SaveImage", "inputs": inputs},
+        "2": {"class_type": "SaveImage", "inputs": {"filename_prefix": "x"}},
     }
     graph = Graph.from_prompt(prompt, handmade)
     assert graph.to_prompt() == prompt
     assert all(isinstance(node, UnknownNode) for node in graph.nodes.values())
+
+
+def test_undeclared_inputs_are_kept() -> None:
+    inputs = {"images": ["1", 0], "filename_prefix": "x", "lora_1": {"on": True}, "more": ["1", 0]}
+    prompt = {
+        "1": {"class_type": "EmptyImage", "inputs": inputs_of(EmptyImage())},
+        "2": {"class_type": "SaveImage", "inputs": inputs, "_meta": {"title": "T"}},
+    }
+    graph = Graph.from_prompt(prompt, handmade)
+    assert graph.to_prompt() == prompt
+    save = graph.node("2", SaveImage)
+    assert Graph(save.with_title("T")).to_prompt() == prompt
 
 
 def test_inputs_left_out_get_their_defaults() -> None:

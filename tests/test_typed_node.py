@@ -29,8 +29,9 @@ from handmade.nodes import (
     Switch,
 )
 
+from codegen.identifiers import TAKEN_IN_BODY
 from comfy_trio import UnknownNode, WorkflowError, _typed_node
-from comfy_trio.graph import Node, Out, frozen, within
+from comfy_trio.graph import Node, Out, OutputNode, autogrow, frozen, within
 
 if TYPE_CHECKING:
     from comfy_trio._typed_node import InputField
@@ -180,6 +181,16 @@ def test_rows_by_name() -> None:
     assert StringFormat(values={"b": 1}).values == {"b": 1}
     with pytest.raises(WorkflowError, match=r"StringFormat.values has no 'z'; the names are a, b"):
         loosely(StringFormat, values={"z": 1})
+
+
+def test_the_first_of_a_row_by_name_must_be_given() -> None:
+    @frozen(kw_only=True)
+    class Fresh(Node):
+        row: Any = attrs.field(metadata=autogrow(names=("p", "q", "r"), min=2))
+
+    assert Fresh(row={"q": 1, "p": 1}).row == {"q": 1, "p": 1}
+    with pytest.raises(WorkflowError, match=r"Fresh.row has no 'q', which must be given$"):
+        Fresh(row={"p": 1, "r": 1})
 
 
 def test_choices_of_another_input() -> None:
@@ -337,6 +348,40 @@ def test_a_node_from_another_process_has_its_inputs() -> None:
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert done.stdout.startswith(b"{'width': 7,")
+
+
+def test_inputs_that_the_class_does_not_declare() -> None:
+    image = EmptyImage()
+    node = SaveImage(images=image).with_inputs({"lora 1": {"on": True}})
+    node = node.with_title("T").with_inputs({"more": image})
+    assert dict(node._wire_inputs()) == {
+        "images": image,
+        "filename_prefix": "ComfyUI",
+        "lora 1": {"on": True},
+        "more": image,
+    }
+    assert node.title == "T"
+    for inputs in ({"images": image}, {"more": 1}):
+        with pytest.raises(WorkflowError, match=r"the node has that input; give it to the class$"):
+            node.with_inputs(inputs)
+    with pytest.raises(WorkflowError, match=r"^SaveImage.with_inputs\('x'\) is given object"):
+        node.with_inputs({"x": object()})
+    unknown = UnknownNode("X", {"a": 1}).with_inputs({"b": 2})
+    assert dict(unknown._wire_inputs()) == {"a": 1, "b": 2}
+
+
+def test_classes_that_derive_from_a_generated_one() -> None:
+    @frozen(kw_only=True)
+    class Sharp(Switch[Any]):
+        on_true: Out[Any]
+        switch: bool | Out[Any] = True
+
+    assert Sharp(on_true=IMAGE, on_false=IMAGE).class_type == "ComfySwitchNode"
+
+
+def test_names_of_the_runtime_are_not_given_to_inputs() -> None:
+    names = {name for name in dir(OutputNode) if not name.startswith("_")}
+    assert names <= TAKEN_IN_BODY
 
 
 def test_unknown_nodes() -> None:

@@ -43,7 +43,7 @@ class Batch(Node, Out[IMAGE]):
         default=(),
         metadata=autogrow(prefix="p\"'\\", name="odd-name"),
     )
-    more: Sequence[Out[MASK]] = field(default=(), metadata=autogrow(prefix="mask", min=1))
+    more: Sequence[Out[MASK]] = field(metadata=autogrow(prefix="mask", min=1))
     """At least 1 of them."""
 
 
