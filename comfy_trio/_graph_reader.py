@@ -10,7 +10,7 @@ from ._errors import WorkflowError
 from ._node_fields import Chosen, Grows
 from ._out import Slot, is_out
 from ._prompt import as_link, check_prompt, links_of, require_prompt
-from ._typed_node import Choice, Inputs, Node, input_fields_of
+from ._typed_node import Choice, Inputs, Node
 from ._unknown_node import UnknownNode
 from ._util import as_object, is_list
 
@@ -103,7 +103,7 @@ def _read_typed(node_class: type[Node], inputs: Mapping[str, object]) -> Node | 
 def _read_inputs(kind: type[Inputs], left: dict[str, object], prefix: str) -> Inputs:
     """Make an object of some of the inputs in `left`, and take these out of it."""
     found: dict[str, object] = {}
-    for field in input_fields_of(kind):
+    for field in kind._input_fields:
         name = prefix + field.name
         if (value := _read_input(field.shape, left, name)) is not _ABSENT:
             found[field.keyword] = value

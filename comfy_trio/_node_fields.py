@@ -64,10 +64,36 @@ class Chosen:
 Shape: TypeAlias = Plain | Grows | Chosen
 
 
-def shape_of(attribute: attrs.Attribute[Any]) -> Shape:
-    """Return how a field of a node's class goes over the wire."""
+@attrs.frozen
+class InputField:
+    """One input of a class.
+
+    Args:
+        attribute: Where a node keeps it.
+        keyword: What a program calls it.
+        name: What the wire calls it.
+        shape: How it goes over the wire.
+        is_optional: Whether None leaves it out.
+    """
+
+    attribute: str
+    keyword: str
+    name: str
+    shape: Shape
+    is_optional: bool
+
+
+def describe_field(attribute: attrs.Attribute[Any]) -> InputField:
+    """Return the input that a field of a class stands for."""
     shape: Shape = attribute.metadata.get(_SHAPE, Plain())
-    return shape
+    keyword = attribute.alias or attribute.name
+    return InputField(
+        attribute=attribute.name,
+        keyword=keyword,
+        name=keyword if shape.name is None else shape.name,
+        shape=shape,
+        is_optional=attribute.default is None,
+    )
 
 
 def wire(name: str) -> Mapping[str, object]:

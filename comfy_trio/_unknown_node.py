@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, final
 import attrs
 
 from ._errors import WorkflowError
-from ._node_fields import Plain
+from ._node_fields import InputField, Plain
 from ._out import Out, Slot
-from ._typed_node import InputField, OutputNode, take_input
+from ._typed_node import OutputNode, take_input
 from ._util import JSONObject
 
 if TYPE_CHECKING:

@@ -17,6 +17,7 @@ from ._node_fields import autogrow as autogrow
 from ._node_fields import dynamic as dynamic
 from ._node_fields import wire as wire
 from ._node_fields import within as within
+from ._on_demand import frozen as frozen
 from ._out import BOOLEAN as BOOLEAN
 from ._out import COMBO as COMBO
 from ._out import FLOAT as FLOAT
@@ -29,5 +30,4 @@ from ._typed_node import Choice as Choice
 from ._typed_node import Node as Node
 from ._typed_node import OutputNode as OutputNode
 from ._typed_node import UINode as UINode
-from ._typed_node import frozen as frozen
 from ._unknown_node import UnknownNode as UnknownNode

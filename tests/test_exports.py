@@ -39,6 +39,7 @@ LAYERS: list[set[str]] = [
         "_logging",
         "_machine",
         "_node_fields",
+        "_on_demand",
         "_out",
         "_outcomes",
         "_prompt",
