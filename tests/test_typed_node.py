@@ -30,11 +30,11 @@ from handmade.nodes import (
 )
 
 from codegen.identifiers import TAKEN_IN_BODY
-from comfy_trio import UnknownNode, WorkflowError, _typed_node
+from comfy_trio import UnknownNode, WorkflowError, _on_demand
 from comfy_trio.graph import Node, Out, OutputNode, autogrow, frozen, within
 
 if TYPE_CHECKING:
-    from comfy_trio._typed_node import InputField
+    from comfy_trio._node_fields import InputField
 
 CKPT = CheckpointLoaderSimple(ckpt_name="a.safetensors")
 IMAGE = EmptyImage()
@@ -307,8 +307,8 @@ def test_another_thread_waits_until_a_class_is_made(monkeypatch: pytest.MonkeyPa
     class Fresh(Node, Out[Any]):
         value: int = attrs.field(default=1)
 
-    at_work, may_go_on = threading.Event(), threading.Event()
-    describe = _typed_node._describe
+    at_work, asked, may_go_on = threading.Event(), threading.Event(), threading.Event()
+    describe = _on_demand.describe_field
 
     def slowly(attribute: attrs.Attribute[Any]) -> InputField:
         at_work.set()
@@ -316,13 +316,18 @@ def test_another_thread_waits_until_a_class_is_made(monkeypatch: pytest.MonkeyPa
         return describe(attribute)
 
     sent: list[dict[str, object]] = []
-    monkeypatch.setattr(_typed_node, "_describe", slowly)
+
+    def send() -> None:
+        asked.set()
+        sent.append(dict(Fresh()._wire_inputs()))
+
+    monkeypatch.setattr(_on_demand, "describe_field", slowly)
     first = threading.Thread(target=Fresh)
-    second = threading.Thread(target=lambda: sent.append(dict(Fresh()._wire_inputs())))
+    second = threading.Thread(target=send)
     first.start()
     at_work.wait(10)
     second.start()
-    second.join(0.1)
+    asked.wait(10)
     may_go_on.set()
     first.join()
     second.join()
