@@ -30,7 +30,7 @@ from handmade.nodes import (
 )
 
 from codegen.identifiers import TAKEN_IN_BODY
-from comfy_trio import UnknownNode, WorkflowError, _on_demand
+from comfy_trio import UnknownNode, WorkflowError, _node_fields, _on_demand
 from comfy_trio.graph import Node, Out, OutputNode, autogrow, frozen, within
 
 if TYPE_CHECKING:
@@ -308,7 +308,7 @@ def test_another_thread_waits_until_a_class_is_made(monkeypatch: pytest.MonkeyPa
         value: int = attrs.field(default=1)
 
     at_work, asked, may_go_on = threading.Event(), threading.Event(), threading.Event()
-    describe = _on_demand.describe_field
+    describe = _node_fields.describe_field
 
     def slowly(attribute: attrs.Attribute[Any]) -> InputField:
         at_work.set()
