@@ -23,6 +23,8 @@ from comfy_trio import (
 from comfy_trio.testing import open_embedded_server
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from trio.testing import MockClock
 
     from comfy_trio import Job
@@ -187,7 +189,15 @@ async def test_one_of_many_is_cancelled_and_the_rest_goes_on(
     assert len(finished) <= 6  # one odd job may have been quick enough
 
 
-async def test_ctrl_c_stops_the_job(server: EmbeddedServer) -> None:
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """Have SIGINT interrupt, also in a process that was started in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+async def test_ctrl_c_stops_the_job(ctrl_c: None, server: EmbeddedServer) -> None:
     with pytest.raises(KeyboardInterrupt):
         async with open_comfy(server.url, transport=server.transport) as comfy:
             async with comfy.open_job(prompts.slow(1000, delay=0.01)) as job:
