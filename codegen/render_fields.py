@@ -133,6 +133,8 @@ def _json(value: JSON) -> Doc:
 
 
 def _range(kind: Kind, scope: Scope) -> Doc | None:
+    if isinstance(kind, Autogrow):
+        kind = kind.item
     if not isinstance(kind, Number):
         return None
     floating = kind.type == "FLOAT"

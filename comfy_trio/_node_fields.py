@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import attrs
 
@@ -11,7 +12,7 @@ from ._out import Out
 from ._prompt import SEED_INPUTS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from ._typed_node import Inputs
 
@@ -138,25 +139,42 @@ def within(
 ) -> Callable[[Any, attrs.Attribute[Any], Any], None]:
     """Return a validator of a field that takes numbers in a range, both ends included.
 
-    Links pass, and so does -1 for a seed: it is drawn when the job starts.
+    Links pass, and so does -1 for a seed: it is drawn when the job starts. Of a row of inputs each
+    is checked.
     """
 
     def check(node: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        if isinstance(value, Out) or (value is None and attribute.default is None):
+        if value is None and attribute.default is None:
             return
-        if isinstance(value, int | float):
-            if attribute.alias in SEED_INPUTS and value == -1:
-                return
-            # Never true of a NaN, which no server checks either.
-            if (min is None or value >= min) and (max is None or value <= max):
-                return
         where = f"{type(node).__qualname__}.{attribute.alias}"
-        raise WorkflowError(
-            f"{where} is {value!r}; it must be a number {_range(min, max)}",
-            input_name=attribute.alias,
-        )
+        for place, each in _each(value, attribute):
+            if not (isinstance(each, Out) or is_fit(each, attribute)):
+                raise WorkflowError(
+                    f"{where}{place} is {each!r}; it must be a number {_range(min, max)}",
+                    input_name=attribute.alias,
+                )
+
+    def is_fit(value: object, attribute: attrs.Attribute[Any]) -> bool:
+        if not isinstance(value, int | float):
+            return False
+        if attribute.alias in SEED_INPUTS and value == -1:
+            return True
+        # Never true of a NaN, which no server checks either.
+        return (min is None or value >= min) and (max is None or value <= max)
 
     return check
+
+
+def _each(value: object, attribute: attrs.Attribute[Any]) -> Iterable[tuple[str, object]]:
+    """Return the values of an input, with where each is if it is a row of them."""
+    if isinstance(attribute.metadata.get(_SHAPE), Grows):
+        if isinstance(value, Mapping):
+            items = cast("Mapping[str, object]", value).items()
+            return [(f"[{name!r}]", each) for name, each in items]
+        if isinstance(value, list | tuple):
+            row = cast("Sequence[object]", value)
+            return [(f"[{number}]", each) for number, each in enumerate(row)]
+    return [("", value)]
 
 
 def _range(low: float | None, high: float | None) -> str:

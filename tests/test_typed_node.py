@@ -183,6 +183,21 @@ def test_rows_by_name() -> None:
         loosely(StringFormat, values={"z": 1})
 
 
+def test_numbers_in_a_row_out_of_range() -> None:
+    @frozen(kw_only=True)
+    class Fresh(Node):
+        row: Any = attrs.field(
+            default=(), validator=within(0, 1), metadata=autogrow(names=("p", "q"))
+        )
+
+    assert Fresh().row == ()
+    assert Fresh(row=[0.5, IMAGE]).row == (0.5, IMAGE)
+    with pytest.raises(WorkflowError, match=r"Fresh.row\[1\] is 2; it must be .* from 0 to 1"):
+        Fresh(row=[1, 2])
+    with pytest.raises(WorkflowError, match=r"Fresh.row\['q'\] is 'x'; it must be a number"):
+        Fresh(row={"p": 1, "q": "x"})
+
+
 def test_the_first_of_a_row_by_name_must_be_given() -> None:
     @frozen(kw_only=True)
     class Fresh(Node):

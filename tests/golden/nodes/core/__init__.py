@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .uncategorized import Odd as Odd
     from .v3 import Batch as Batch
     from .v3 import BatchAny as BatchAny
+    from .v3 import Levels as Levels
     from .v3 import Lost as Lost
     from .v3 import Resize as Resize
     from .v3 import Slot as Slot

@@ -56,6 +56,17 @@ class BatchAny(Node, Out[T], Generic[T]):
 
 
 @frozen(kw_only=True)
+class Levels(Node, Out[IMAGE]):
+    """Levels."""
+
+    levels: Sequence[float | Out[FLOAT]] = field(
+        validator=within(0.0, 1.0),
+        metadata=autogrow(prefix="level_", min=1, max=4),
+    )
+    """1 to 4 of them."""
+
+
+@frozen(kw_only=True)
 class Lost(Node, Out[Any]):
     """Lost."""
 
