@@ -95,9 +95,9 @@ def _read_typed(node_class: type[Node], inputs: Mapping[str, object]) -> Node | 
     left = dict(inputs)
     try:
         node = cast("Node", _read_inputs(node_class, left, ""))
+        return node.with_inputs(left) if left else node
     except (TypeError, WorkflowError):  # inputs are missing, or out of their range
         return None
-    return node.with_inputs(left) if left else node
 
 
 def _read_inputs(kind: type[Inputs], left: dict[str, object], prefix: str) -> Inputs:
@@ -120,7 +120,7 @@ def _read_input(shape: Shape, left: dict[str, object], name: str) -> object:
         case Chosen(classes=classes):
             value = left.get(name, _ABSENT)
             for choice in classes:
-                if issubclass(choice, Choice) and choice._key in {value, ""} and name in left:
+                if issubclass(choice, Choice) and name in left and choice._key in (value, ""):
                     return _read_choice(choice, left, name)
             return left.pop(name, _ABSENT)
         case _:

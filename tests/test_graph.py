@@ -249,6 +249,17 @@ def test_nodes_that_are_not_as_declared_are_kept() -> None:
     assert all(isinstance(node, UnknownNode) for node in graph.nodes.values())
 
 
+def test_a_choice_that_is_no_choice_is_kept() -> None:
+    resize = {"image": ["1", 0], "size": {"width": 3}, "size.width": 3}
+    prompt = {
+        "1": {"class_type": "EmptyImage", "inputs": inputs_of(EmptyImage())},
+        "2": {"class_type": "ResizeImage", "inputs": resize},
+    }
+    graph = Graph.from_prompt(prompt, handmade)
+    assert graph.to_prompt() == prompt
+    assert isinstance(graph.nodes["2"], ResizeImage)
+
+
 def test_undeclared_inputs_are_kept() -> None:
     inputs = {"images": ["1", 0], "filename_prefix": "x", "lora_1": {"on": True}, "more": ["1", 0]}
     prompt = {
