@@ -45,7 +45,7 @@ def types(session: nox.Session) -> None:
 @nox.session
 def tests(session: nox.Session) -> None:
     """The tests, on the installed package; every server they talk to is embedded."""
-    session.install(ALL_EXTRAS, *groups("test"))
+    session.install(ALL_EXTRAS, *groups("test", "templates"))
     session.run("pytest", *session.posargs)
 
 

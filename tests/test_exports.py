@@ -46,6 +46,7 @@ LAYERS: list[set[str]] = [
         "_replies",
         "_result",
         "_seeds",
+        "_slot_types",
         "_state",
         "_typed_node",
         "_unknown_node",
