@@ -6,7 +6,10 @@ frontend's LiteGraph (``isValidConnection``) and of its bypassed nodes (``Execut
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ANY_TYPES = frozenset({"", "*", "0"})
 
