@@ -1,0 +1,249 @@
+"""Canvas files: what the browser saves and pictures carry, read into values.
+
+ComfyUI calls the format "workflow", here it is "canvas", beside the prompt that a server runs. A
+canvas has nodes, links between their slots, and definitions of subgraphs, whose instances are
+nodes too. Versions 0.4 (links as rows) and 1 (links as objects) are read alike (ComfyUI_frontend,
+``comfyWorkflowSchema.ts``). Reading is lenient: files outlive the programs that wrote them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from ._errors import WorkflowError
+from ._util import as_list, as_object, is_list, is_object
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ._util import JSONObject
+
+MUTED: Final = 2
+"""The mode of a node that is not run, nor what needs it."""
+
+BYPASSED: Final = 4
+"""The mode of a node that is not run, whose inputs go straight to what it feeds."""
+
+INPUT_BOUNDARY: Final = "-10"
+"""As the origin of a link in a subgraph: one of its inputs."""
+
+OUTPUT_BOUNDARY: Final = "-20"
+"""As the target of a link in a subgraph: one of its outputs."""
+
+
+@attrs.frozen
+class InputSlot:
+    """Where a link may end at a node.
+
+    Args:
+        name: The input's name.
+        type: What it takes.
+        link: The id of the link that ends here; None for none.
+        widget: The name of the widget that a link here overrides; empty for none.
+    """
+
+    name: str
+    type: str
+    link: str | None = None
+    widget: str = ""
+
+
+@attrs.frozen
+class Link:
+    """A link between two nodes of one graph, or between a node and its subgraph's boundary."""
+
+    origin: str
+    origin_slot: int
+    target: str
+    target_slot: int
+
+
+@attrs.frozen(eq=False)
+class CanvasNode:
+    """A node as it is drawn.
+
+    Args:
+        id: Its id in its graph.
+        type: A class type, a kind of the frontend's own, or the id of a subgraph.
+        title: What a person called it; empty if nobody did.
+        mode: `MUTED`, `BYPASSED`, or another for a node that is run.
+        inputs: Its inputs that have a slot.
+        outputs: The types of its outputs.
+        values: The values of its widgets, in order or by name.
+        properties: What the frontend keeps with it.
+    """
+
+    id: str
+    type: str
+    title: str = ""
+    mode: int = 0
+    inputs: tuple[InputSlot, ...] = ()
+    outputs: tuple[str, ...] = ()
+    values: list[object] | JSONObject = attrs.field(factory=list[object])
+    properties: JSONObject = attrs.field(factory=dict[str, object])
+
+    @property
+    def is_run(self) -> bool:
+        """Whether it is neither muted nor bypassed."""
+        return self.mode not in {MUTED, BYPASSED}
+
+    def input(self, name: str) -> tuple[int, InputSlot] | None:
+        """Return an input slot and its index by its name."""
+        return next(((i, slot) for i, slot in enumerate(self.inputs) if slot.name == name), None)
+
+
+@attrs.frozen(eq=False)
+class CanvasGraph:
+    """Nodes and links by their ids, in the order of the file."""
+
+    nodes: Mapping[str, CanvasNode]
+    links: Mapping[str, Link]
+
+
+@attrs.frozen(eq=False)
+class Subgraph:
+    """What a node stands for that is an instance of it.
+
+    Args:
+        name: What a person called it.
+        inputs: The names of its inputs.
+        sources: The link that feeds each of its outputs; None for none.
+        graph: What is in it.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    sources: tuple[Link | None, ...]
+    graph: CanvasGraph
+
+
+@attrs.frozen(eq=False)
+class Canvas:
+    """A canvas file.
+
+    Args:
+        graph: What is on the canvas itself.
+        subgraphs: All definitions, by the type of the nodes that are instances.
+    """
+
+    graph: CanvasGraph
+    subgraphs: Mapping[str, Subgraph]
+
+
+def is_canvas(value: object) -> bool:
+    """Tell whether a JSON value has the shape of a canvas file."""
+    return is_object(value) and is_list(value.get("nodes"))
+
+
+def read_canvas(value: object, *, source: str = "the workflow") -> Canvas:
+    """Read a canvas file.
+
+    Raises:
+        WorkflowError: it is none.
+    """
+    if not is_object(value) or not is_canvas(value):
+        raise WorkflowError(f"{source} is no canvas file: it has no list of nodes")
+    return Canvas(_read_graph(value), dict(_read_subgraphs(value)))
+
+
+def _read_subgraphs(canvas: JSONObject) -> Iterator[tuple[str, Subgraph]]:
+    """Yield every definition; one may hold those of the subgraphs inside it."""
+    pending = [canvas]
+    while pending:
+        definitions = as_object(pending.pop().get("definitions"))
+        for definition in filter(is_object, as_list(definitions.get("subgraphs"))):
+            pending.append(definition)
+            if (subgraph_id := definition.get("id")) is not None:
+                yield str(subgraph_id), _read_subgraph(definition)
+
+
+def _read_subgraph(definition: JSONObject) -> Subgraph:
+    graph = _read_graph(definition)
+    feeding = {
+        link.target_slot: link for link in graph.links.values() if link.target == OUTPUT_BOUNDARY
+    }
+    outputs = as_list(definition.get("outputs"))
+    return Subgraph(
+        name=_text(definition.get("name")),
+        inputs=tuple(_text(as_object(slot).get("name")) for slot in as_list(definition["inputs"]))
+        if "inputs" in definition
+        else (),
+        sources=tuple(feeding.get(slot) for slot in range(len(outputs))),
+        graph=graph,
+    )
+
+
+def _read_graph(value: JSONObject) -> CanvasGraph:
+    nodes = [read_node(node) for node in as_list(value.get("nodes")) if _is_node(node)]
+    links = dict(filter(None, map(_read_link, as_list(value.get("links")))))
+    return CanvasGraph({node.id: node for node in nodes}, links)
+
+
+def _is_node(value: object) -> bool:
+    return is_object(value) and value.get("id") is not None and isinstance(value.get("type"), str)
+
+
+def read_node(value: JSONObject) -> CanvasNode:
+    """Read a node that has at least an id and a type."""
+    mode = value.get("mode")
+    values = value.get("widgets_values_named")
+    if not is_object(values):
+        values = value.get("widgets_values")
+    return CanvasNode(
+        id=str(value["id"]),
+        type=_text(value["type"]),
+        title=_text(value.get("title")),
+        mode=mode if isinstance(mode, int) else 0,
+        inputs=tuple(_read_input(as_object(slot)) for slot in as_list(value.get("inputs"))),
+        outputs=tuple(
+            _type_name(as_object(slot).get("type")) for slot in as_list(value.get("outputs"))
+        ),
+        values=values if is_object(values) else as_list(values),
+        properties=as_object(value.get("properties")),
+    )
+
+
+def _read_input(slot: JSONObject) -> InputSlot:
+    link = slot.get("link")
+    return InputSlot(
+        name=_text(slot.get("name")),
+        type=_type_name(slot.get("type")),
+        link=None if link is None else str(link),
+        widget=_text(as_object(slot.get("widget")).get("name")),
+    )
+
+
+def _type_name(value: object) -> str:
+    """Return a slot's type; one that is a list of choices is a COMBO."""
+    return "COMBO" if is_list(value) else _text(value)
+
+
+def _read_link(value: object) -> tuple[str, Link] | None:
+    match value:
+        case [link_id, origin, origin_slot, target, target_slot, *_]:
+            pass
+        case {
+            "id": link_id,
+            "origin_id": origin,
+            "origin_slot": origin_slot,
+            "target_id": target,
+            "target_slot": target_slot,
+        }:
+            pass
+        case _:
+            return None
+    return str(link_id), Link(str(origin), _number(origin_slot), str(target), _number(target_slot))
+
+
+def _number(value: object) -> int:
+    """Return a slot's number, which some files write as a string; -1 if it is none."""
+    try:
+        return int(value)  # type: ignore[call-overload, no-any-return]
+    except (TypeError, ValueError, OverflowError):
+        return -1
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""

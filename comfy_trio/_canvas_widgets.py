@@ -1,0 +1,248 @@
+"""What the widgets of a node on a canvas hold, by the names of the inputs that they set.
+
+A canvas file has the values of a node's widgets as a bare list, so their names follow from the
+node's declaration: its inputs in order, those without a widget left out, with widgets of the
+frontend's own in between, which set no input (ComfyUI_frontend, ``widgets.ts``,
+``litegraphService.ts``, ``dynamicWidgets.ts``).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from ._util import as_list, as_object, is_list, is_object
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ._canvas import CanvasNode
+    from ._util import JSONObject
+
+WIDGET_TYPES: Final = frozenset(
+    {
+        *("INT", "FLOAT", "STRING", "BOOLEAN", "COMBO", "COMFY_DYNAMICCOMBO_V3", "COLOR"),
+        *("BOUNDING_BOX", "BOUNDING_BOXES", "COLORS", "CURVE", "RANGE", "CHART", "GALLERIA"),
+        *("MARKDOWN", "TEXTAREA", "PAINTER", "COMPOSITOR", "VIDEO_EDIT", "RESOLUTION_PREVIEW"),
+        *("IMAGECOMPARE", "LOAD_3D", "LOAD_3D_ANIMATION", "WEBCAM", "AUDIO_RECORD"),
+    }
+)
+"""The types of inputs that the frontend has a widget for."""
+
+CONTROLS: Final = frozenset({"fixed", "increment", "decrement", "randomize", "increment-wrap"})
+"""What the widget after a seed may say of the next run."""
+
+SEED_NAMES: Final = frozenset({"seed", "noise_seed"})
+"""Inputs that have such a widget without asking for it."""
+
+UPLOADS: Final = frozenset({"image_upload", "animated_image_upload", "video_upload", "file_upload"})
+BUTTONS_OF_LOAD_3D: Final = ("upload3dmodel", "uploadExtraResources", "clear")
+
+
+@attrs.frozen
+class Widget:
+    """A widget that sets an input.
+
+    Args:
+        name: The input's.
+        type: The input's, or the one that the widget is to be of.
+        options: As the declaration has them, with a list of choices under "options".
+    """
+
+    name: str
+    type: str
+    options: JSONObject
+
+    @property
+    def default(self) -> object:
+        """What the widget holds until somebody sets it."""
+        if "default" in self.options:
+            return self.options["default"]
+        match self.type:
+            case "COMBO":
+                return next(iter(as_list(self.options.get("options"))), None)
+            case "COMFY_DYNAMICCOMBO_V3":
+                return next((key for key, _ in self._choices()), None)
+            case "INT" | "FLOAT":
+                return self.options.get("min", 0) if self._is_above_zero() else 0
+            case "BOOLEAN":
+                return False
+            case "COLOR":
+                return "#000000"
+            case "IMAGECOMPARE":
+                return ["", ""]
+            case _:
+                return ""
+
+    def children(self, value: object) -> list[Widget]:
+        """Return the widgets that come with a choice; only a dynamic combo has any."""
+        for key, inputs in self._choices():
+            if key == value:
+                return [
+                    attrs.evolve(widget, name=f"{self.name}.{widget.name}")
+                    for widget in declared_widgets(inputs)
+                ]
+        return []
+
+    def _choices(self) -> Iterator[tuple[object, JSONObject]]:
+        if self.type == "COMFY_DYNAMICCOMBO_V3":
+            for option in map(as_object, as_list(self.options.get("options"))):
+                yield option.get("key"), as_object(option.get("inputs"))
+
+    def _is_above_zero(self) -> bool:
+        lowest = self.options.get("min")
+        return isinstance(lowest, int | float) and lowest > 0
+
+
+def declared_widgets(sections: Mapping[str, object]) -> list[Widget]:
+    """Return the widgets of a node's declared inputs, in order.
+
+    Args:
+        sections: The ``input`` of its declaration.
+    """
+    found = (
+        as_widget(name, spec)
+        for section in ("required", "optional")
+        for name, spec in as_object(sections.get(section)).items()
+    )
+    return [widget for widget in found if widget is not None]
+
+
+def as_widget(name: str, spec: object, *, forced: bool = False) -> Widget | None:
+    """Return the widget of a declared input; None for an input without one.
+
+    Args:
+        name: The input's name.
+        spec: Its declaration, ``[type, options]``.
+        forced: Whether to return one also for an input that is declared to have only a slot.
+    """
+    kind = next(iter(as_list(spec)), None)
+    options = as_object(next(iter(as_list(spec)[1:]), None))
+    if is_list(kind):
+        kind, options = "COMBO", {**options, "options": kind}
+    kind = options.get("widgetType", kind)
+    if not isinstance(kind, str) or kind not in WIDGET_TYPES:
+        return None
+    if options.get("forceInput") and not forced:
+        return None
+    return Widget(name, kind, options)
+
+
+def widget_values(node: CanvasNode, declaration: JSONObject) -> dict[str, object]:
+    """Return what a node's widgets set its inputs to.
+
+    Where the file ends before the widgets do, they hold their defaults.
+
+    Args:
+        node: The node.
+        declaration: Its class's entry in `/object_info`.
+    """
+    sections = _ordered(declaration)
+    widgets = declared_widgets(sections)
+    if is_object(node.values):
+        return _read_named(widgets, node.values)
+    reader = _Reader(_without_forced(node.values, sections, widgets))
+    values = reader.read(widgets)
+    if node.type == "CustomCombo":
+        values |= _custom_choices(reader.rest())
+    return values
+
+
+def _ordered(declaration: JSONObject) -> dict[str, JSONObject]:
+    """Return the declared inputs in the order that the server gives beside them."""
+    order = as_object(declaration.get("input_order"))
+    sections = as_object(declaration.get("input"))
+    return {
+        section: {
+            name: as_object(sections.get(section))[name]
+            for name in [
+                *(name for name in as_list(order.get(section)) if name in as_object(inputs)),
+                *(name for name in as_object(inputs) if name not in as_list(order.get(section))),
+            ]
+        }
+        for section, inputs in sections.items()
+    }
+
+
+def _without_forced(
+    values: list[object], sections: Mapping[str, JSONObject], widgets: list[Widget]
+) -> list[object]:
+    """Leave out what inputs held that have become mere slots since the file was written."""
+    names = {widget.name for widget in widgets}
+    row: list[bool] = []
+    for section in ("required", "optional"):
+        for name, spec in sections.get(section, {}).items():
+            widget = as_widget(name, spec, forced=True)
+            if widget is not None:
+                is_forced = name not in names
+                row += [is_forced, False] if _has_control(widget) else [is_forced]
+    if not any(row) or len(row) != len(values):
+        return values
+    return [value for value, is_forced in zip(values, row, strict=True) if not is_forced]
+
+
+def _has_control(widget: Widget) -> bool:
+    asked = bool(widget.options.get("control_after_generate"))
+    return asked or (widget.type == "INT" and widget.name in SEED_NAMES)
+
+
+def _read_named(widgets: list[Widget], named: JSONObject) -> dict[str, object]:
+    values: dict[str, object] = {}
+    pending = deque(widgets)
+    while pending:
+        widget = pending.popleft()
+        values[widget.name] = named.get(widget.name, widget.default)
+        pending.extendleft(reversed(widget.children(values[widget.name])))
+    return values
+
+
+class _Reader:
+    """Reads a list of values, widget by widget."""
+
+    def __init__(self, values: list[object]) -> None:
+        self._values = deque(values)
+
+    def rest(self) -> list[object]:
+        return list(self._values)
+
+    def read(self, widgets: list[Widget]) -> dict[str, object]:
+        values: dict[str, object] = {}
+        pending = deque(widgets)
+        while pending:
+            widget = pending.popleft()
+            if widget.type == "LOAD_3D":
+                self._skip_any_of(*BUTTONS_OF_LOAD_3D)
+            values[widget.name] = self._read_one(widget)
+            pending.extendleft(reversed(widget.children(values[widget.name])))
+            if _has_control(widget):
+                self._skip_control(widget, pending)
+        return values
+
+    def _read_one(self, widget: Widget) -> object:
+        value = self._values.popleft() if self._values else widget.default
+        if widget.type == "IMAGECOMPARE":  # what the last run showed
+            return widget.default
+        return value
+
+    def _skip_control(self, widget: Widget, following: deque[Widget]) -> None:
+        """Skip what is to happen to a value after each run, and the filter of a choice."""
+        if not self._values or self._values[0] not in CONTROLS:
+            return
+        self._values.popleft()
+        if widget.type == "COMBO" and len(self._values) > len(following):
+            self._skip_any_of("")
+
+    def _skip_any_of(self, *words: str) -> None:
+        for word in words:
+            if self._values and self._values[0] == word:
+                self._values.popleft()
+
+
+def _custom_choices(values: list[object]) -> dict[str, object]:
+    """Return what a CustomCombo sends beside its choice: its index, and all the choices."""
+    if not values:
+        return {}
+    index, *options = values
+    return {"index": index} | {f"option{number}": text for number, text in enumerate(options, 1)}
