@@ -8,6 +8,7 @@ nodes too. Versions 0.4 (links as rows) and 1 (links as objects) are read alike 
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -31,6 +32,9 @@ INPUT_BOUNDARY: Final = "-10"
 
 OUTPUT_BOUNDARY: Final = "-20"
 """As the target of a link in a subgraph: one of its outputs."""
+
+OWN_INPUT: Final = "-1"
+"""In place of a node: the instance of a subgraph itself."""
 
 
 @attrs.frozen
@@ -72,7 +76,8 @@ class CanvasNode:
         inputs: Its inputs that have a slot.
         outputs: The types of its outputs.
         values: The values of its widgets, in order or by name.
-        properties: What the frontend keeps with it.
+        proxies: Of an instance of a subgraph, what its widgets stand for: the id of a node in the
+            subgraph, or `OWN_INPUT`, and the widget's name. None if the file does not say.
     """
 
     id: str
@@ -82,7 +87,7 @@ class CanvasNode:
     inputs: tuple[InputSlot, ...] = ()
     outputs: tuple[str, ...] = ()
     values: list[object] | JSONObject = attrs.field(factory=list[object])
-    properties: JSONObject = attrs.field(factory=dict[str, object])
+    proxies: tuple[tuple[str, str], ...] | None = None
 
     @property
     def is_run(self) -> bool:
@@ -102,21 +107,52 @@ class CanvasGraph:
     links: Mapping[str, Link]
 
 
+@attrs.frozen
+class BoundarySlot:
+    """An input or an output of a subgraph.
+
+    Args:
+        name: Its name.
+        links: The ids of the links in the subgraph that start or end here.
+    """
+
+    name: str
+    links: tuple[str, ...]
+
+
 @attrs.frozen(eq=False)
 class Subgraph:
     """What a node stands for that is an instance of it.
 
     Args:
         name: What a person called it.
-        inputs: The names of its inputs.
-        sources: The link that feeds each of its outputs; None for none.
+        inputs: What its instances take.
+        outputs: What they give.
         graph: What is in it.
     """
 
     name: str
-    inputs: tuple[str, ...]
-    sources: tuple[Link | None, ...]
+    inputs: tuple[BoundarySlot, ...]
+    outputs: tuple[BoundarySlot, ...]
     graph: CanvasGraph
+
+    def slot_of(self, input_name: str) -> int | None:
+        """Return which input has a name."""
+        names = [slot.name for slot in self.inputs]
+        return names.index(input_name) if input_name in names else None
+
+    def source(self, slot: int) -> Link | None:
+        """Return the link that feeds one of the outputs."""
+        links = self.outputs[slot].links if 0 <= slot < len(self.outputs) else ()
+        return next((self.graph.links[link] for link in links if link in self.graph.links), None)
+
+    def fed(self, slot: int) -> Iterator[tuple[CanvasNode, InputSlot]]:
+        """Yield the inputs of nodes in it that one of its own inputs feeds."""
+        for link_id in self.inputs[slot].links:
+            link = self.graph.links.get(link_id)
+            node = None if link is None else self.graph.nodes.get(link.target)
+            if link is not None and node is not None and 0 <= link.target_slot < len(node.inputs):
+                yield node, node.inputs[link.target_slot]
 
 
 @attrs.frozen(eq=False)
@@ -126,10 +162,12 @@ class Canvas:
     Args:
         graph: What is on the canvas itself.
         subgraphs: All definitions, by the type of the nodes that are instances.
+        last_id: The highest number that the frontend has given to a node.
     """
 
     graph: CanvasGraph
     subgraphs: Mapping[str, Subgraph]
+    last_id: int = 0
 
 
 def is_canvas(value: object) -> bool:
@@ -145,7 +183,12 @@ def read_canvas(value: object, *, source: str = "the workflow") -> Canvas:
     """
     if not is_object(value) or not is_canvas(value):
         raise WorkflowError(f"{source} is no canvas file: it has no list of nodes")
-    return Canvas(_read_graph(value), dict(_read_subgraphs(value)))
+    state = as_object(value.get("state"))
+    return Canvas(
+        graph=_read_graph(value),
+        subgraphs=dict(_read_subgraphs(value)),
+        last_id=_number(value.get("last_node_id", state.get("lastNodeId", 0))),
+    )
 
 
 def _read_subgraphs(canvas: JSONObject) -> Iterator[tuple[str, Subgraph]]:
@@ -160,18 +203,18 @@ def _read_subgraphs(canvas: JSONObject) -> Iterator[tuple[str, Subgraph]]:
 
 
 def _read_subgraph(definition: JSONObject) -> Subgraph:
-    graph = _read_graph(definition)
-    feeding = {
-        link.target_slot: link for link in graph.links.values() if link.target == OUTPUT_BOUNDARY
-    }
-    outputs = as_list(definition.get("outputs"))
     return Subgraph(
         name=_text(definition.get("name")),
-        inputs=tuple(_text(as_object(slot).get("name")) for slot in as_list(definition["inputs"]))
-        if "inputs" in definition
-        else (),
-        sources=tuple(feeding.get(slot) for slot in range(len(outputs))),
-        graph=graph,
+        inputs=_read_boundary(definition.get("inputs")),
+        outputs=_read_boundary(definition.get("outputs")),
+        graph=_read_graph(definition),
+    )
+
+
+def _read_boundary(value: object) -> tuple[BoundarySlot, ...]:
+    return tuple(
+        BoundarySlot(_text(slot.get("name")), tuple(map(str, as_list(slot.get("linkIds")))))
+        for slot in map(as_object, as_list(value))
     )
 
 
@@ -201,8 +244,20 @@ def read_node(value: JSONObject) -> CanvasNode:
             _type_name(as_object(slot).get("type")) for slot in as_list(value.get("outputs"))
         ),
         values=values if is_object(values) else as_list(values),
-        properties=as_object(value.get("properties")),
+        proxies=_read_proxies(as_object(value.get("properties")).get("proxyWidgets")),
     )
+
+
+def _read_proxies(value: object) -> tuple[tuple[str, str], ...] | None:
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return None
+    if not is_list(value):
+        return None
+    pairs = ((*proxy, None, None) if is_list(proxy) else (None, None) for proxy in value)
+    return tuple((str(node_id), _text(name)) for node_id, name, *_ in pairs)
 
 
 def _read_input(slot: JSONObject) -> InputSlot:

@@ -7,15 +7,15 @@ names it: ``"12:7:3"`` is node 3 in the instance 7, which is in the instance 12
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 
-from ._canvas import BYPASSED, INPUT_BOUNDARY, MUTED
+from ._canvas import BYPASSED, INPUT_BOUNDARY, MUTED, OWN_INPUT
+from ._canvas_widgets import widget_values
 from ._errors import WorkflowError
 from ._slot_types import bypassed_input
-from ._util import as_list, is_list, is_object
+from ._util import as_object, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -85,25 +85,40 @@ Source: TypeAlias = "Output | Value | None"
 """What an input gets. None: nothing, so that its own widget counts, if it has one."""
 
 
+@attrs.frozen
+class _Step:
+    """An input on the way upstream.
+
+    Args:
+        place: The node.
+        index: Which of its input slots.
+        wanted: The type that is to come out of it.
+        is_direct: Whether there were nothing but reroutes on the way here.
+    """
+
+    place: Place
+    index: int
+    wanted: str
+    is_direct: bool = True
+
+
 class Layout:
     """All places of a canvas."""
 
-    def __init__(self, canvas: Canvas, declared: Mapping[str, object]) -> None:
+    def __init__(self, canvas: Canvas, object_info: Mapping[str, object]) -> None:
         """Unfold a canvas.
 
         Args:
             canvas: The canvas.
-            declared: The classes that the server has.
+            object_info: What the server declares.
 
         Raises:
             WorkflowError: a subgraph contains itself, or there are more nodes than any canvas has.
         """
         self._subgraphs = canvas.subgraphs
-        self._declared = declared
+        self._object_info = object_info
+        self._values: dict[str, Mapping[str, object]] = {}
         self.places = {place.id: place for place in self._unfold(canvas)}
-        self._promoted: dict[str, dict[str, object]] = {}
-        for place in self.places.values():  # outer instances come first
-            self._promote(place)
 
     def _unfold(self, canvas: Canvas) -> Iterator[Place]:
         pending: list[tuple[CanvasGraph, Place | None, tuple[str, ...]]] = [
@@ -136,80 +151,95 @@ class Layout:
 
     def is_virtual(self, node: CanvasNode) -> bool:
         """Tell whether only the browser knows such a node."""
-        return node.type in VIRTUAL and node.type not in self._declared
+        return node.type in VIRTUAL and node.type not in self._object_info
 
     def is_instance(self, node: CanvasNode) -> bool:
         """Tell whether a node stands for a subgraph."""
         return node.type in self._subgraphs
 
-    def promoted(self, place: Place) -> Mapping[str, object]:
-        """Return the values that the instance around a node holds for its widgets, by name."""
-        return self._promoted.get(place.id, {})
+    def values(self, place: Place) -> Mapping[str, object]:
+        """Return what the widgets of a node set, by the names of its inputs.
 
-    def _promote(self, place: Place) -> None:
-        """Note what an instance's widgets set, at itself and at the nodes in it."""
-        subgraph = self._subgraphs.get(place.node.type)
-        if subgraph is None:
-            return
-        own: dict[str, object] = {}
-        for node_id, name, value in self._instance_values(place.node, subgraph):
-            if node_id is None:
-                own[name] = value
-            else:
-                inner = self._promoted.setdefault(f"{place.id}:{node_id}", {})
-                inner[name] = value
-        # What an outer instance says of this one's inputs counts more than its own.
-        self._promoted[place.id] = {**own, **self._promoted.get(place.id, {})}
-
-    def _instance_values(
-        self, node: CanvasNode, subgraph: Subgraph
-    ) -> Iterator[tuple[str | None, str, object]]:
-        """Yield the values of an instance's widgets, each with whose input it sets.
-
-        The node is None for an input of the instance itself.
+        What an instance around it says of them counts more than what the node holds itself.
         """
-        if is_object(node.values):
-            for name, value in node.values.items():
-                yield None, name, value
-            return
-        proxies = node.properties.get("proxyWidgets")
-        if isinstance(proxies, str):
-            proxies = _parse_list(proxies)
-        if is_list(proxies):
-            for proxy, value in zip(proxies, node.values, strict=False):
-                match proxy:
-                    case [node_id, str(name), *_] if value is not None:
-                        yield (None if str(node_id) == "-1" else str(node_id)), name, value
-                    case _:
-                        pass
-            return
-        with_widgets = (
-            name for slot, name in enumerate(subgraph.inputs) if self._has_widget(subgraph, slot)
-        )
-        for name, value in zip(with_widgets, node.values, strict=False):
-            yield None, name, value
+        if place.id not in self._values:
+            node = place.node
+            subgraph = self._subgraphs.get(node.type)
+            if subgraph is None:
+                declaration = as_object(self._object_info.get(node.type))
+                own = widget_values(node, declaration) if declaration else {}
+            else:
+                own = dict(self._held_values(node, subgraph))
+            self._values[place.id] = {**own, **self._promoted(place)}
+        return self._values[place.id]
 
-    def _has_widget(self, subgraph: Subgraph, slot: int) -> bool:
-        """Tell whether an input of a subgraph sets a widget of a node in it."""
-        while True:
-            link = next(
-                (
-                    link
-                    for link in subgraph.graph.links.values()
-                    if link.origin == INPUT_BOUNDARY and link.origin_slot == slot
-                ),
-                None,
+    def _promoted(self, place: Place) -> Mapping[str, object]:
+        """Return what the instance right around a node says of its widgets."""
+        if place.instance is None:
+            return {}
+        proxies = place.instance.node.proxies or ()
+        held = place.instance.node.values
+        if is_object(held):
+            return {}
+        return {
+            name: value
+            for (node_id, name), value in zip(proxies, held, strict=False)
+            if node_id == place.node.id and value is not None
+        }
+
+    def _held_values(self, node: CanvasNode, subgraph: Subgraph) -> Iterator[tuple[str, object]]:
+        """Yield what an instance says of its own inputs."""
+        if is_object(node.values):
+            yield from node.values.items()
+        elif node.proxies is not None:
+            for (node_id, name), value in zip(node.proxies, node.values, strict=False):
+                if node_id == OWN_INPUT and value is not None:
+                    yield name, value
+        else:  # since 1.46 or so, widgets follow from what the inputs feed
+            names = (
+                boundary.name
+                for slot, boundary in enumerate(subgraph.inputs)
+                if self._feeds_widget(subgraph, slot)
             )
-            node = None if link is None else subgraph.graph.nodes.get(link.target)
-            if link is None or node is None or not 0 <= link.target_slot < len(node.inputs):
-                return False
-            if node.inputs[link.target_slot].widget:
+            yield from zip(names, node.values, strict=False)
+
+    def _feeds_widget(self, subgraph: Subgraph, slot: int) -> bool:
+        """Tell whether the first node that an input of a subgraph feeds has a widget for it."""
+        while (fed := next(subgraph.fed(slot), None)) is not None:
+            node, target = fed
+            if target.widget:
                 return True
             inner = self._subgraphs.get(node.type)
-            name = node.inputs[link.target_slot].name
-            if inner is None or name not in inner.inputs:
+            inner_slot = None if inner is None else inner.slot_of(target.name)
+            if inner is None or inner_slot is None:
                 return False
-            subgraph, slot = inner, inner.inputs.index(name)
+            subgraph, slot = inner, inner_slot
+        return False
+
+    def _input_value(self, instance: Place, slot: int) -> Value | None:
+        """Return the value of an instance's input that nothing is linked to.
+
+        If the instance does not hold one, it is that of the first widget that the input feeds:
+        for all others that it feeds, too.
+        """
+        while True:
+            subgraph = self._subgraphs[instance.node.type]
+            name = subgraph.inputs[slot].name
+            values = self.values(instance)
+            if name in values:
+                return Value(values[name])
+            for node, target in subgraph.fed(slot):
+                inner = self.places[f"{instance.id}:{node.id}"]
+                values = self.values(inner)
+                if target.widget and target.widget in values:
+                    return Value(values[target.widget])
+                within = self._subgraphs.get(node.type)
+                inner_slot = None if within is None else within.slot_of(target.name)
+                if inner_slot is not None:
+                    instance, slot = inner, inner_slot
+                    break
+            else:
+                return None
 
     def source(self, place: Place, index: int) -> Source:
         """Return what feeds an input slot of a node.
@@ -217,55 +247,41 @@ class Layout:
         Raises:
             WorkflowError: the links go round in a circle without meeting a node that is run.
         """
-        wanted = place.node.inputs[index].type
+        step: _Step | Source = _Step(place, index, place.node.inputs[index].type)
         seen: set[tuple[str, int]] = set()
-        while True:
-            if (place.id, index) in seen:
+        while isinstance(step, _Step):
+            if (step.place.id, step.index) in seen:
                 raise WorkflowError(
                     f"the links into node {place.id} ({place.node.type}) form a circle",
                     node_id=place.id,
                     input_name=place.node.inputs[index].name,
                 )
-            seen.add((place.id, index))
-            step = self._step(place, index, wanted)
-            if not isinstance(step, tuple):
-                return step
-            place, index, wanted = step
+            seen.add((step.place.id, step.index))
+            step = self._follow(step)
+        return step
 
-    def _step(
-        self, place: Place, index: int, wanted: str
-    ) -> Output | Value | tuple[Place, int, str] | None:
-        """Follow one link upstream.
-
-        Returns:
-            What feeds the input, or the input of another node that is fed alike, with the type
-            that is wanted from it.
-        """
-        slot = place.node.inputs[index]
-        link = place.graph.links.get(slot.link or "")
+    def _follow(self, step: _Step) -> _Step | Source:
+        """Follow the link that ends at an input."""
+        place = step.place
+        link = place.graph.links.get(place.node.inputs[step.index].link or "")
         if link is None:
             return None
         if link.origin == INPUT_BOUNDARY and place.instance is not None:
             return self._out_of_instance(place.instance, link.origin_slot)
         origin = self.places.get(place.neighbour_id(link.origin))
-        return None if origin is None else self._from_output(origin, link.origin_slot, wanted)
+        return None if origin is None else self._through_output(origin, link.origin_slot, step)
 
-    def _from_output(
-        self, place: Place, slot: int, wanted: str
-    ) -> Output | Value | tuple[Place, int, str] | None:
+    def _through_output(self, place: Place, slot: int, step: _Step) -> _Step | Source:
         while True:
             node = place.node
-            if node.type == PRIMITIVE and self.is_virtual(node):
-                values = list(node.values.values()) if is_object(node.values) else node.values
-                return Value(values[0]) if values else None
             if self.is_virtual(node):
-                return self._through_virtual(place, wanted)
+                return self._through_virtual(place, step)
             if node.mode == BYPASSED:
-                return self._through_bypassed(place, slot, wanted)
+                return self._through_bypassed(place, slot, step.wanted)
             subgraph = self._subgraphs.get(node.type)
             if subgraph is None or node.mode == MUTED:
                 return Output(place.id, slot)
-            link = subgraph.sources[slot] if 0 <= slot < len(subgraph.sources) else None
+            link = subgraph.source(slot)
             if link is None:
                 return None
             if link.origin == INPUT_BOUNDARY:
@@ -275,38 +291,41 @@ class Layout:
                 return None
             place, slot = inner, link.origin_slot
 
-    def _out_of_instance(self, instance: Place, slot: int) -> Value | tuple[Place, int, str] | None:
+    def _out_of_instance(self, instance: Place, slot: int) -> _Step | Value | None:
         """Go from an input of a subgraph to the same input of its instance."""
-        names = self._subgraphs[instance.node.type].inputs
-        if not 0 <= slot < len(names):
+        inputs = self._subgraphs[instance.node.type].inputs
+        if not 0 <= slot < len(inputs):
             return None
-        found = instance.node.input(names[slot])
-        if found is not None and found[1].link is not None:
-            return instance, found[0], found[1].type
-        promoted = self.promoted(instance)
-        return Value(promoted[names[slot]]) if names[slot] in promoted else None
+        found = instance.node.input(inputs[slot].name)
+        if found is None or found[1].link is None:
+            return self._input_value(instance, slot)
+        return _Step(instance, found[0], found[1].type, is_direct=False)
 
-    def _through_bypassed(
-        self, place: Place, slot: int, wanted: str
-    ) -> tuple[Place, int, str] | None:
+    def _through_bypassed(self, place: Place, slot: int, wanted: str) -> _Step | None:
         node = place.node
         offered = node.outputs[slot] if 0 <= slot < len(node.outputs) else "*"
         index = bypassed_input([slot.type for slot in node.inputs], slot, offered, wanted)
-        return None if index is None else (place, index, node.inputs[index].type)
+        if index is None:
+            return None
+        return _Step(place, index, node.inputs[index].type, is_direct=False)
 
-    def _through_virtual(self, place: Place, wanted: str) -> tuple[Place, int, str] | None:
-        if place.node.type in GETTERS:
+    def _through_virtual(self, place: Place, step: _Step) -> _Step | Value | None:
+        node = place.node
+        if node.type == PRIMITIVE:
+            # The frontend copies its value to the widgets that it is linked to, in its own graph.
+            return Value(_first_value(node)) if step.is_direct and node.values else None
+        if node.type in GETTERS:
             setter = self._setter(place)
-            return None if setter is None else (setter, 0, wanted)
-        return (place, 0, wanted) if place.node.inputs else None
+            return None if setter is None else attrs.evolve(step, place=setter, index=0)
+        return attrs.evolve(step, place=place, index=0) if node.inputs else None
 
     def _setter(self, getter: Place) -> Place | None:
         """Return the node that sets what a node gets: in its own graph, or in one around it."""
-        name = _only_value(getter.node)
+        name = _first_value(getter.node)
         around: Place | None = getter
         while around is not None:
             for node in around.graph.nodes.values():
-                if node.type in SETTERS and node.inputs and _only_value(node) == name:
+                if node.type in SETTERS and node.inputs and _first_value(node) == name:
                     return self.places[around.neighbour_id(node.id)]
             around = around.instance
         return None
@@ -316,13 +335,6 @@ def _place_id(instance: Place | None, node_id: str) -> str:
     return node_id if instance is None else f"{instance.id}:{node_id}"
 
 
-def _only_value(node: CanvasNode) -> object:
+def _first_value(node: CanvasNode) -> object:
     values = list(node.values.values()) if is_object(node.values) else node.values
     return values[0] if values else None
-
-
-def _parse_list(text: str) -> list[object]:
-    try:
-        return as_list(json.loads(text))
-    except (ValueError, RecursionError):
-        return []

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, final
 import attrs
 
 from ._canvas import read_canvas
+from ._canvas_ids import with_unique_ids
 from ._canvas_links import Layout, Output, Value
-from ._canvas_widgets import widget_values
 from ._errors import WorkflowError, describe_node
 from ._util import as_object, is_list
 
@@ -54,7 +54,7 @@ def convert_canvas(
         WorkflowError: it is no canvas, has no nodes that are run, a subgraph contains itself, or
             links form a circle of reroutes or bypassed nodes.
     """
-    drawn = read_canvas(dict(canvas), source=source)
+    drawn = with_unique_ids(read_canvas(dict(canvas), source=source))
     layout = Layout(drawn, object_info)
     sent = {
         place.id: place
@@ -68,7 +68,7 @@ def convert_canvas(
     for place in sent.values():
         declaration = as_object(object_info.get(place.node.type))
         prompt[place.id] = {
-            "inputs": _inputs(place, layout, declaration, sent),
+            "inputs": _inputs(place, layout, sent),
             "class_type": place.node.type,
             "_meta": {"title": _title(place, declaration)},
         }
@@ -85,14 +85,8 @@ def _title(place: Place, declaration: JSONObject) -> str:
     return place.node.title or str(declaration.get("display_name") or place.node.type)
 
 
-def _inputs(
-    place: Place, layout: Layout, declaration: JSONObject, sent: Mapping[str, Place]
-) -> JSONObject:
-    inputs: JSONObject = {}
-    if declaration:
-        inputs = widget_values(place.node, declaration)
-    inputs |= layout.promoted(place)
-    inputs = {name: _literal(value) for name, value in inputs.items()}
+def _inputs(place: Place, layout: Layout, sent: Mapping[str, Place]) -> JSONObject:
+    inputs = {name: _literal(value) for name, value in layout.values(place).items()}
     for index, slot in enumerate(place.node.inputs):
         match layout.source(place, index):
             case Output(node_id=node_id, slot=output) if node_id in sent:
