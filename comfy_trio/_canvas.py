@@ -46,12 +46,14 @@ class InputSlot:
         type: What it takes.
         link: The id of the link that ends here; None for none.
         widget: The name of the widget that a link here overrides; empty for none.
+        label: What a person called it; empty if nobody did.
     """
 
     name: str
     type: str
     link: str | None = None
     widget: str = ""
+    label: str = ""
 
 
 @attrs.frozen
@@ -156,18 +158,41 @@ class Subgraph:
 
 
 @attrs.frozen(eq=False)
+class Group:
+    """What a group node stands for.
+
+    Args:
+        nodes: What is in it; their ids are their places in this row.
+        links: The links between them.
+        external: Outputs that are linked to outside of the group, too: node and slot.
+        config: By node, what a person has set for its inputs and outputs.
+    """
+
+    nodes: tuple[CanvasNode, ...]
+    links: tuple[Link, ...]
+    external: frozenset[tuple[str, int]]
+    config: JSONObject
+
+    def node(self, node_id: str) -> CanvasNode | None:
+        """Return a node by its id."""
+        return next((node for node in self.nodes if node.id == node_id), None)
+
+
+@attrs.frozen(eq=False)
 class Canvas:
     """A canvas file.
 
     Args:
         graph: What is on the canvas itself.
         subgraphs: All definitions, by the type of the nodes that are instances.
+        groups: All definitions of group nodes, by their names.
         last_id: The highest number that the frontend has given to a node.
     """
 
     graph: CanvasGraph
     subgraphs: Mapping[str, Subgraph]
-    last_id: int = 0
+    groups: Mapping[str, Group]
+    last_id: int
 
 
 def is_canvas(value: object) -> bool:
@@ -187,6 +212,10 @@ def read_canvas(value: object, *, source: str = "the workflow") -> Canvas:
     return Canvas(
         graph=_read_graph(value),
         subgraphs=dict(_read_subgraphs(value)),
+        groups={
+            name: _read_group(as_object(group))
+            for name, group in as_object(as_object(value.get("extra")).get("groupNodes")).items()
+        },
         last_id=_number(value.get("last_node_id", state.get("lastNodeId", 0))),
     )
 
@@ -215,6 +244,32 @@ def _read_boundary(value: object) -> tuple[BoundarySlot, ...]:
     return tuple(
         BoundarySlot(_text(slot.get("name")), tuple(map(str, as_list(slot.get("linkIds")))))
         for slot in map(as_object, as_list(value))
+    )
+
+
+def _read_group(value: JSONObject) -> Group:
+    nodes = (as_object(node) for node in as_list(value.get("nodes")))
+    links: list[Link] = []
+    for row in as_list(value.get("links")):
+        match row:
+            case [origin, origin_slot, target, target_slot, *_] if origin is not None:
+                links.append(
+                    Link(str(origin), _number(origin_slot), str(target), _number(target_slot))
+                )
+            case _:  # from outside of the group
+                pass
+    return Group(
+        nodes=tuple(
+            read_node({**node, "id": index, "type": node.get("type")})
+            for index, node in enumerate(nodes)
+        ),
+        links=tuple(links),
+        external=frozenset(
+            (str(row[0]), _number(row[1]))
+            for row in map(as_list, as_list(value.get("external")))
+            if len(row) > 1
+        ),
+        config=as_object(value.get("config")),
     )
 
 
@@ -267,6 +322,7 @@ def _read_input(slot: JSONObject) -> InputSlot:
         type=_type_name(slot.get("type")),
         link=None if link is None else str(link),
         widget=_text(as_object(slot.get("widget")).get("name")),
+        label=_text(slot.get("label")),
     )
 
 

@@ -7,6 +7,7 @@ names it: ``"12:7:3"`` is node 3 in the instance 7, which is in the instance 12
 
 from __future__ import annotations
 
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
@@ -38,6 +39,7 @@ DECORATIONS: Final = frozenset(
 VIRTUAL: Final = REROUTES | {PRIMITIVE} | GETTERS | SETTERS | DECORATIONS
 """Nodes that only the browser knows; where a server declares one, it is a node like others."""
 
+DEEPEST_NESTING: Final = 100
 MOST_NODES: Final = 100_000
 """How many nodes a canvas may unfold to. Subgraphs in subgraphs multiply."""
 
@@ -118,6 +120,7 @@ class Layout:
         self._subgraphs = canvas.subgraphs
         self._object_info = object_info
         self._values: dict[str, Mapping[str, object]] = {}
+        self._proxied: dict[str, dict[str, dict[str, object]]] = {}
         self.places = {place.id: place for place in self._unfold(canvas)}
 
     def _unfold(self, canvas: Canvas) -> Iterator[Place]:
@@ -147,6 +150,10 @@ class Layout:
                     raise WorkflowError(
                         f"the subgraph {subgraph.name!r} contains itself", node_id=place.id
                     )
+                if len(inside) >= DEEPEST_NESTING:
+                    raise WorkflowError(
+                        f"subgraphs are nested more than {DEEPEST_NESTING} deep", node_id=place.id
+                    )
                 pending.append((subgraph.graph, place, (*inside, node.type)))
 
     def is_virtual(self, node: CanvasNode) -> bool:
@@ -174,18 +181,20 @@ class Layout:
         return self._values[place.id]
 
     def _promoted(self, place: Place) -> Mapping[str, object]:
-        """Return what the instance right around a node says of its widgets."""
-        if place.instance is None:
+        """Return what the instances around a node say of its widgets, the outermost first."""
+        instance = place.instance
+        if instance is None or instance.node.proxies is None or is_object(instance.node.values):
             return {}
-        proxies = place.instance.node.proxies or ()
-        held = place.instance.node.values
-        if is_object(held):
-            return {}
-        return {
-            name: value
-            for (node_id, name), value in zip(proxies, held, strict=False)
-            if node_id == place.node.id and value is not None
-        }
+        if instance.id not in self._proxied:
+            around = self._promoted(instance)
+            proxied: dict[str, dict[str, object]] = {}
+            values = chain(instance.node.values, repeat(None))
+            for (node_id, name), held in zip(instance.node.proxies, values, strict=False):
+                value = around.get(name, held)
+                if value is not None and node_id != OWN_INPUT:
+                    proxied.setdefault(node_id, {})[name] = value
+            self._proxied[instance.id] = proxied
+        return self._proxied[instance.id].get(place.node.id, {})
 
     def _held_values(self, node: CanvasNode, subgraph: Subgraph) -> Iterator[tuple[str, object]]:
         """Yield what an instance says of its own inputs."""
@@ -313,7 +322,9 @@ class Layout:
         node = place.node
         if node.type == PRIMITIVE:
             # The frontend copies its value to the widgets that it is linked to, in its own graph.
-            return Value(_first_value(node)) if step.is_direct and node.values else None
+            if not step.is_direct or not node.values:
+                return None
+            return Value(self._promoted(place).get("value", _first_value(node)))
         if node.type in GETTERS:
             setter = self._setter(place)
             return None if setter is None else attrs.evolve(step, place=setter, index=0)
@@ -336,5 +347,5 @@ def _place_id(instance: Place | None, node_id: str) -> str:
 
 
 def _first_value(node: CanvasNode) -> object:
-    values = list(node.values.values()) if is_object(node.values) else node.values
-    return values[0] if values else None
+    held = node.values
+    return next(iter(held.values() if is_object(held) else held), None)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, final
 import attrs
 
 from ._canvas import read_canvas
+from ._canvas_groups import with_groups_as_subgraphs
 from ._canvas_ids import with_unique_ids
 from ._canvas_links import Layout, Output, Value
 from ._errors import WorkflowError, describe_node
@@ -55,6 +56,7 @@ def convert_canvas(
             links form a circle of reroutes or bypassed nodes.
     """
     drawn = with_unique_ids(read_canvas(dict(canvas), source=source))
+    drawn = with_groups_as_subgraphs(drawn, object_info)
     layout = Layout(drawn, object_info)
     sent = {
         place.id: place

@@ -82,7 +82,7 @@ class Widget:
             if key == value:
                 return [
                     attrs.evolve(widget, name=f"{self.name}.{widget.name}")
-                    for widget in declared_widgets(inputs)
+                    for widget in _widgets_of(declared_inputs({"input": inputs}))
                 ]
         return []
 
@@ -96,17 +96,8 @@ class Widget:
         return isinstance(lowest, int | float) and lowest > 0
 
 
-def declared_widgets(sections: Mapping[str, object]) -> list[Widget]:
-    """Return the widgets of a node's declared inputs, in order.
-
-    Args:
-        sections: The ``input`` of its declaration.
-    """
-    found = (
-        as_widget(name, spec)
-        for section in ("required", "optional")
-        for name, spec in as_object(sections.get(section)).items()
-    )
+def _widgets_of(inputs: Mapping[str, object]) -> list[Widget]:
+    found = (as_widget(name, spec) for name, spec in inputs.items())
     return [widget for widget in found if widget is not None]
 
 
@@ -139,45 +130,42 @@ def widget_values(node: CanvasNode, declaration: JSONObject) -> dict[str, object
         node: The node.
         declaration: Its class's entry in `/object_info`.
     """
-    sections = _ordered(declaration)
-    widgets = declared_widgets(sections)
-    if is_object(node.values):
-        return _read_named(widgets, node.values)
-    reader = _Reader(_without_forced(node.values, sections, widgets))
+    inputs = declared_inputs(declaration)
+    widgets = _widgets_of(inputs)
+    held = node.values
+    if is_object(held):
+        return _read_named(widgets, held)
+    reader = _Reader(_without_forced(as_list(held), inputs, widgets))
     values = reader.read(widgets)
     if node.type == "CustomCombo":
         values |= _custom_choices(reader.rest())
     return values
 
 
-def _ordered(declaration: JSONObject) -> dict[str, JSONObject]:
-    """Return the declared inputs in the order that the server gives beside them."""
+def declared_inputs(declaration: JSONObject) -> dict[str, object]:
+    """Return the inputs of a class, required ones first, in the order that the server gives."""
     order = as_object(declaration.get("input_order"))
     sections = as_object(declaration.get("input"))
-    return {
-        section: {
-            name: as_object(sections.get(section))[name]
-            for name in [
-                *(name for name in as_list(order.get(section)) if name in as_object(inputs)),
-                *(name for name in as_object(inputs) if name not in as_list(order.get(section))),
-            ]
-        }
-        for section, inputs in sections.items()
-    }
+    inputs: dict[str, object] = {}
+    for section in ("required", "optional"):
+        declared = as_object(sections.get(section))
+        first = [name for name in as_list(order.get(section)) if name in declared]
+        for name in [*first, *declared]:
+            inputs.setdefault(name, declared[name])
+    return inputs
 
 
 def _without_forced(
-    values: list[object], sections: Mapping[str, JSONObject], widgets: list[Widget]
+    values: list[object], inputs: Mapping[str, object], widgets: list[Widget]
 ) -> list[object]:
     """Leave out what inputs held that have become mere slots since the file was written."""
     names = {widget.name for widget in widgets}
     row: list[bool] = []
-    for section in ("required", "optional"):
-        for name, spec in sections.get(section, {}).items():
-            widget = as_widget(name, spec, forced=True)
-            if widget is not None:
-                is_forced = name not in names
-                row += [is_forced, False] if _has_control(widget) else [is_forced]
+    for name, spec in inputs.items():
+        widget = as_widget(name, spec, forced=True)
+        if widget is not None:
+            is_forced = name not in names
+            row += [is_forced, False] if _has_control(widget) else [is_forced]
     if not any(row) or len(row) != len(values):
         return values
     return [value for value, is_forced in zip(values, row, strict=True) if not is_forced]
@@ -228,7 +216,7 @@ class _Reader:
 
     def _skip_control(self, widget: Widget, following: deque[Widget]) -> None:
         """Skip what is to happen to a value after each run, and the filter of a choice."""
-        if not self._values or self._values[0] not in CONTROLS:
+        if not self._values or not _is_control(self._values[0], following):
             return
         self._values.popleft()
         if widget.type == "COMBO" and len(self._values) > len(following):
@@ -238,6 +226,13 @@ class _Reader:
         for word in words:
             if self._values and self._values[0] == word:
                 self._values.popleft()
+
+
+def _is_control(value: object, following: deque[Widget]) -> bool:
+    """Tell whether a value is of the widget that controls a seed; once it was just on or off."""
+    if isinstance(value, bool) or value is None:
+        return not following or following[0].type != "BOOLEAN"
+    return isinstance(value, str) and value in CONTROLS
 
 
 def _custom_choices(values: list[object]) -> dict[str, object]:
