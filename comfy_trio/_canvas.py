@@ -249,15 +249,11 @@ def _read_boundary(value: object) -> tuple[BoundarySlot, ...]:
 
 def _read_group(value: JSONObject) -> Group:
     nodes = (as_object(node) for node in as_list(value.get("nodes")))
-    links: list[Link] = []
-    for row in as_list(value.get("links")):
-        match row:
-            case [origin, origin_slot, target, target_slot, *_] if origin is not None:
-                links.append(
-                    Link(str(origin), _number(origin_slot), str(target), _number(target_slot))
-                )
-            case _:  # from outside of the group
-                pass
+    links = [
+        Link(str(row[0]), _number(row[1]), str(row[2]), _number(row[3]))
+        for row in map(as_list, as_list(value.get("links")))
+        if len(row) >= 4 and row[0] is not None  # or else it comes from outside of the group
+    ]
     return Group(
         nodes=tuple(
             read_node({**node, "id": index, "type": node.get("type")})
@@ -331,28 +327,24 @@ def _type_name(value: object) -> str:
     return "COMBO" if is_list(value) else _text(value)
 
 
+LINK_KEYS: Final = ("id", "origin_id", "origin_slot", "target_id", "target_slot")
+
+
 def _read_link(value: object) -> tuple[str, Link] | None:
-    match value:
-        case [link_id, origin, origin_slot, target, target_slot, *_]:
-            pass
-        case {
-            "id": link_id,
-            "origin_id": origin,
-            "origin_slot": origin_slot,
-            "target_id": target,
-            "target_slot": target_slot,
-        }:
-            pass
-        case _:
-            return None
+    parts = [value.get(key) for key in LINK_KEYS] if is_object(value) else as_list(value)
+    if len(parts) < len(LINK_KEYS):
+        return None
+    link_id, origin, origin_slot, target, target_slot, *_ = parts
     return str(link_id), Link(str(origin), _number(origin_slot), str(target), _number(target_slot))
 
 
 def _number(value: object) -> int:
     """Return a slot's number, which some files write as a string; -1 if it is none."""
+    if not isinstance(value, int | float | str):
+        return -1
     try:
-        return int(value)  # type: ignore[call-overload, no-any-return]
-    except (TypeError, ValueError, OverflowError):
+        return int(value)
+    except (ValueError, OverflowError):
         return -1
 
 
