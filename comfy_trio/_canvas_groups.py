@@ -22,7 +22,7 @@ from ._canvas import (
     Link,
     Subgraph,
 )
-from ._canvas_widgets import SEED_NAMES, as_widget, declared_inputs, widget_values
+from ._canvas_widgets import SEED_NAMES, as_widget, declared_inputs, read_widgets
 from ._util import as_list, as_object
 
 if TYPE_CHECKING:
@@ -188,7 +188,7 @@ class _GroupDefinition:
 
     def instance(self, node: CanvasNode) -> CanvasNode:
         """Return a group node with the widgets and slots of an instance of a subgraph."""
-        values = widget_values(node, {"input": {"required": self._specs()}})
+        values = read_widgets(node, {"input": {"required": self._specs()}}).values
         names = [name for name, _, _ in self._inputs]
         inputs = node.inputs
         if not {slot.name for slot in inputs} <= {*names}:  # renamed since: the order counts

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import attrs
 
 from ._canvas import BYPASSED, INPUT_BOUNDARY, MUTED, OWN_INPUT
-from ._canvas_widgets import widget_values
-from ._errors import WorkflowError
+from ._canvas_widgets import read_widgets
+from ._errors import WorkflowError, describe_node
 from ._slot_types import bypassed_input
 from ._util import as_object, is_object
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ._canvas import Canvas, CanvasGraph, CanvasNode, Subgraph
+    from ._canvas_widgets import Held
 
 REROUTES: Final = frozenset({"Reroute", "Reroute (rgthree)"})
 PRIMITIVE: Final = "PrimitiveNode"
@@ -122,6 +123,8 @@ class Layout:
         self._values: dict[str, Mapping[str, object]] = {}
         self._proxied: dict[str, dict[str, dict[str, object]]] = {}
         self.places = {place.id: place for place in self._unfold(canvas)}
+        self.warnings: list[str] = []
+        """What of the values was odd, in words."""
 
     def _unfold(self, canvas: Canvas) -> Iterator[Place]:
         pending: list[tuple[CanvasGraph, Place | None, tuple[str, ...]]] = [
@@ -172,13 +175,29 @@ class Layout:
         if place.id not in self._values:
             node = place.node
             subgraph = self._subgraphs.get(node.type)
-            if subgraph is None:
-                declaration = as_object(self._object_info.get(node.type))
-                own = widget_values(node, declaration) if declaration else {}
-            else:
+            if subgraph is not None:
                 own = dict(self._held_values(node, subgraph))
+            elif declaration := as_object(self._object_info.get(node.type)):
+                held = read_widgets(node, declaration)
+                own = held.values
+                self._note(place, held)
+            else:
+                own = {}
             self._values[place.id] = {**own, **self._promoted(place)}
         return self._values[place.id]
+
+    def _note(self, place: Place, held: Held) -> None:
+        name = describe_node(place.id, place.node.type, place.node.title)
+        if held.is_realigned:
+            self.warnings.append(
+                f"{name}: its class has changed since the file was saved, so its values were given"
+                " to the inputs that they fit: look them through"
+            )
+        for misfit in held.misfits:
+            self.warnings.append(
+                f"{name}: input {misfit!r} has the value {held.values[misfit]!r}, which it cannot"
+                " take: its class has changed since the file was saved"
+            )
 
     def _promoted(self, place: Place) -> Mapping[str, object]:
         """Return what the instances around a node say of its widgets, the outermost first."""

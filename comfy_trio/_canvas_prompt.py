@@ -80,7 +80,7 @@ def convert_canvas(
                 f"{name} is of a class that the server does not have, so the values of its widgets"
                 " are not known by name; its links are kept"
             )
-    return ConvertedCanvas(prompt, tuple(warnings))
+    return ConvertedCanvas(prompt, (*warnings, *layout.warnings))
 
 
 def _title(place: Place, declaration: JSONObject) -> str:

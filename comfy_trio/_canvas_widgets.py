@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from ._canvas_alignment import align, fits, is_control
 from ._util import as_list, as_object, is_list, is_object
 
 if TYPE_CHECKING:
@@ -30,9 +31,6 @@ WIDGET_TYPES: Final = frozenset(
     }
 )
 """The types of inputs that the frontend has a widget for."""
-
-CONTROLS: Final = frozenset({"fixed", "increment", "decrement", "randomize", "increment-wrap"})
-"""What the widget after a seed may say of the next run."""
 
 SEED_NAMES: Final = frozenset({"seed", "noise_seed"})
 """Inputs that have such a widget without asking for it."""
@@ -121,7 +119,22 @@ def as_widget(name: str, spec: object, *, forced: bool = False) -> Widget | None
     return Widget(name, kind, options)
 
 
-def widget_values(node: CanvasNode, declaration: JSONObject) -> dict[str, object]:
+@attrs.frozen
+class Held:
+    """What the widgets of a node hold.
+
+    Args:
+        values: By the names of the inputs that they set.
+        misfits: The inputs whose values cannot be theirs: the class has changed since.
+        is_realigned: Whether values were moved to where they fit, for the same reason.
+    """
+
+    values: dict[str, object]
+    misfits: tuple[str, ...] = ()
+    is_realigned: bool = False
+
+
+def read_widgets(node: CanvasNode, declaration: JSONObject) -> Held:
     """Return what a node's widgets set its inputs to.
 
     Where the file ends before the widgets do, they hold their defaults.
@@ -134,12 +147,22 @@ def widget_values(node: CanvasNode, declaration: JSONObject) -> dict[str, object
     widgets = _widgets_of(inputs)
     held = node.values
     if is_object(held):
-        return _read_named(widgets, held)
-    reader = _Reader(_without_forced(as_list(held), inputs, widgets))
-    values = reader.read(widgets)
+        return Held(_read_named(widgets, held))
+    values = _without_forced(as_list(held), inputs, widgets)
+    reader = _Reader(values)
+    found = reader.read(widgets)
     if node.type == "CustomCombo":
-        values |= _custom_choices(reader.rest())
-    return values
+        return Held(found | _custom_choices(reader.rest()))
+    misfits = tuple(widget.name for widget in reader.seen if not fits(widget, found[widget.name]))
+    if not misfits or len(reader.seen) > len(
+        widgets
+    ):  # or a dynamic combo, with widgets of its own
+        return Held(found, misfits)
+    moved = align(widgets, [_has_control(widget) for widget in widgets], values)
+    return Held(
+        {widget.name: moved.get(widget.name, widget.default) for widget in widgets},
+        is_realigned=True,
+    )
 
 
 def declared_inputs(declaration: JSONObject) -> dict[str, object]:
@@ -191,6 +214,8 @@ class _Reader:
 
     def __init__(self, values: list[object]) -> None:
         self._values = deque(values)
+        self.seen: list[Widget] = []
+        """The widgets that were read, those that came with a choice included."""
 
     def rest(self) -> list[object]:
         return list(self._values)
@@ -203,6 +228,7 @@ class _Reader:
             if widget.type == "LOAD_3D":
                 self._skip_any_of(*BUTTONS_OF_LOAD_3D)
             values[widget.name] = self._read_one(widget)
+            self.seen.append(widget)
             pending.extendleft(reversed(widget.children(values[widget.name])))
             if _has_control(widget):
                 self._skip_control(widget, pending)
@@ -216,7 +242,7 @@ class _Reader:
 
     def _skip_control(self, widget: Widget, following: deque[Widget]) -> None:
         """Skip what is to happen to a value after each run, and the filter of a choice."""
-        if not self._values or not _is_control(self._values[0], following):
+        if not self._values or not _controls(self._values[0], following):
             return
         self._values.popleft()
         if widget.type == "COMBO" and len(self._values) > len(following):
@@ -228,11 +254,11 @@ class _Reader:
                 self._values.popleft()
 
 
-def _is_control(value: object, following: deque[Widget]) -> bool:
+def _controls(value: object, following: deque[Widget]) -> bool:
     """Tell whether a value is of the widget that controls a seed; once it was just on or off."""
     if isinstance(value, bool) or value is None:
         return not following or following[0].type != "BOOLEAN"
-    return isinstance(value, str) and value in CONTROLS
+    return is_control(value)
 
 
 def _custom_choices(values: list[object]) -> dict[str, object]:
