@@ -96,13 +96,13 @@ class _Step:
         place: The node.
         index: Which of its input slots.
         wanted: The type that is to come out of it.
-        is_direct: Whether there were nothing but reroutes on the way here.
+        is_first: Whether this is where the way began.
     """
 
     place: Place
     index: int
     wanted: str
-    is_direct: bool = True
+    is_first: bool = True
 
 
 class Layout:
@@ -327,7 +327,7 @@ class Layout:
         found = instance.node.input(inputs[slot].name)
         if found is None or found[1].link is None:
             return self._input_value(instance, slot)
-        return _Step(instance, found[0], found[1].type, is_direct=False)
+        return _Step(instance, found[0], found[1].type, is_first=False)
 
     def _through_bypassed(self, place: Place, slot: int, wanted: str) -> _Step | None:
         node = place.node
@@ -335,19 +335,19 @@ class Layout:
         index = bypassed_input([slot.type for slot in node.inputs], slot, offered, wanted)
         if index is None:
             return None
-        return _Step(place, index, node.inputs[index].type, is_direct=False)
+        return _Step(place, index, node.inputs[index].type, is_first=False)
 
     def _through_virtual(self, place: Place, step: _Step) -> _Step | Value | None:
         node = place.node
         if node.type == PRIMITIVE:
-            # The frontend copies its value to the widgets that it is linked to, in its own graph.
-            if not step.is_direct or not node.values:
+            # The frontend copies its value to the widgets that it is linked to, and no further.
+            if not step.is_first or not node.values:
                 return None
             return Value(self._promoted(place).get("value", _first_value(node)))
         if node.type in GETTERS:
             setter = self._setter(place)
-            return None if setter is None else attrs.evolve(step, place=setter, index=0)
-        return attrs.evolve(step, place=place, index=0) if node.inputs else None
+            return None if setter is None else _Step(setter, 0, step.wanted, is_first=False)
+        return _Step(place, 0, step.wanted, is_first=False) if node.inputs else None
 
     def _setter(self, getter: Place) -> Place | None:
         """Return the node that sets what a node gets: in its own graph, or in one around it."""

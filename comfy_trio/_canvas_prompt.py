@@ -93,11 +93,9 @@ def _inputs(place: Place, layout: Layout, sent: Mapping[str, Place]) -> JSONObje
         match layout.source(place, index):
             case Output(node_id=node_id, slot=output) if node_id in sent:
                 inputs[slot.name] = [node_id, output]
-            case Output():  # of a muted node: not even the widget's own value is sent
-                inputs.pop(slot.name, None)
             case Value(value=value):
                 inputs[slot.name] = _literal(value)
-            case None:
+            case _:  # nothing, or a muted node: the input's own widget counts, if it has one
                 pass
     return inputs
 
