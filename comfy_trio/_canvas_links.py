@@ -96,7 +96,7 @@ class _Step:
         place: The node.
         index: Which of its input slots.
         wanted: The type that is to come out of it.
-        is_first: Whether this is where the way began.
+        is_first: Whether nothing but the boundaries of subgraphs was passed on the way here.
     """
 
     place: Place
@@ -327,7 +327,7 @@ class Layout:
         found = instance.node.input(inputs[slot].name)
         if found is None or found[1].link is None:
             return self._input_value(instance, slot)
-        return _Step(instance, found[0], found[1].type, is_first=False)
+        return _Step(instance, found[0], found[1].type)
 
     def _through_bypassed(self, place: Place, slot: int, wanted: str) -> _Step | None:
         node = place.node
@@ -340,7 +340,7 @@ class Layout:
     def _through_virtual(self, place: Place, step: _Step) -> _Step | Value | None:
         node = place.node
         if node.type == PRIMITIVE:
-            # The frontend copies its value to the widgets that it is linked to, and no further.
+            # The frontend copies its value to the widgets right behind its links, and no further.
             if not step.is_first or not node.values:
                 return None
             return Value(self._promoted(place).get("value", _first_value(node)))

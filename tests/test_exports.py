@@ -29,6 +29,13 @@ NAMESPACES = [
 LAYERS: list[set[str]] = [
     {
         "_address",
+        "_canvas",
+        "_canvas_alignment",
+        "_canvas_groups",
+        "_canvas_ids",
+        "_canvas_links",
+        "_canvas_prompt",
+        "_canvas_widgets",
         "_dynamic_inputs",
         "_effects",
         "_errors",
