@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from ._util import as_list
+from ._util import as_list, is_list
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -107,9 +107,9 @@ def _cost(widget: Widget, value: object) -> int:
             return 0 if isinstance(value, bool) else NEVER
         case "COMBO":
             options = as_list(widget.options.get("options"))
-            if value in options:
+            if value in options or (is_list(value) and widget.options.get("multiselect")):
                 return 0
-            kinds = {type(option) for option in options} or {str}
-            return COST_OF_GUESS if type(value) in kinds else NEVER
+            is_alike = any(type(option) is type(value) for option in options or [""])
+            return COST_OF_GUESS if is_alike else NEVER
         case _:
             return 0

@@ -172,7 +172,7 @@ def declared_inputs(declaration: JSONObject) -> dict[str, object]:
     inputs: dict[str, object] = {}
     for section in ("required", "optional"):
         declared = as_object(sections.get(section))
-        first = [name for name in as_list(order.get(section)) if name in declared]
+        first = [name for name in map(str, as_list(order.get(section))) if name in declared]
         for name in [*first, *declared]:
             inputs.setdefault(name, declared[name])
     return inputs

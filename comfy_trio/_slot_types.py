@@ -38,13 +38,13 @@ def bypassed_input(
     if not input_types:
         return None
     if target_type in ANY_TYPES:
-        return slot if slot < len(input_types) else 0
+        return slot if 0 <= slot < len(input_types) else 0
 
     def fits(index: int) -> bool:
         offered = input_types[index]
         return types_connect(offered, output_type) and types_connect(offered, target_type)
 
-    if slot < len(input_types) and fits(slot):
+    if 0 <= slot < len(input_types) and fits(slot):
         return slot
     if target_type in input_types:
         return input_types.index(target_type)

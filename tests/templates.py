@@ -13,6 +13,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from comfy_trio._util import is_list, is_object
+
 FIXTURES = Path(__file__).parent / "fixtures"
 STUBS = Path(__file__).parent.parent / "stubs"
 
@@ -77,8 +79,8 @@ def same(one: Any, other: Any) -> bool:
         return one is other
     if isinstance(one, int | float) and isinstance(other, int | float):
         return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-9)
-    if isinstance(one, dict) and isinstance(other, dict):
+    if is_object(one) and is_object(other):
         return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list) and isinstance(other, list):
+    if is_list(one) and is_list(other):
         return len(one) == len(other) and all(map(same, one, other))
     return bool(one == other)

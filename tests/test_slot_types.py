@@ -35,6 +35,8 @@ def test_types_connect(output: str, target: str, *, expected: bool) -> None:
         (["LATENT"], 0, "IMAGE", "IMAGE", None),
         (["LATENT"], 3, "IMAGE", "*", 0),
         (["LATENT", "VAE"], 1, "IMAGE", "*", 1),
+        (["LATENT"], -7, "IMAGE", "*", 0),
+        (["IMAGE"], -7, "IMAGE", "IMAGE", 0),
         ([], 0, "IMAGE", "IMAGE", None),
     ],
 )
