@@ -182,10 +182,10 @@ def test_what_is_no_prompt(value: object, message: str) -> None:
 def test_what_is_no_json(tmp_path: Path) -> None:
     with pytest.raises(WorkflowError, match="the workflow is not JSON: Expecting"):
         Workflow.from_json("{nope")
-    picture = tmp_path / "picture.png"
-    picture.write_bytes(b"\x89PNG\r\n\x1a\n\xff\xfe\x00")
-    with pytest.raises(WorkflowError, match=r"picture\.png is not text"):
-        Workflow.from_file(picture)
+    animation = tmp_path / "picture.png"
+    animation.write_bytes(b"GIF89a\xff\xfe\x00")
+    with pytest.raises(WorkflowError, match=r"picture\.png is not text.* PNG, WEBP or JPEG"):
+        Workflow.from_file(animation)
     with pytest.raises(WorkflowError, match="is not JSON"):
         Workflow.from_json("[" * 100_000)
 
