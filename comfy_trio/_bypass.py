@@ -6,10 +6,11 @@ is depends on the types of its slots, so that the declarations of its class are 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
+from ._canvas_widgets import as_widget
 from ._dynamic_inputs import declared_inputs
 from ._errors import WorkflowError
 from ._prompt import as_link, links_of, name_node
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from ._util import JSONObject
 
 Link: TypeAlias = tuple[str, int]
-
-WIDGET_TYPES: Final = frozenset({"INT", "FLOAT", "STRING", "BOOLEAN", "COMBO"})
-"""The types that the canvas shows as fields to fill in, whose slots come after all others."""
 
 
 @attrs.frozen
@@ -161,10 +159,10 @@ def _slots(declaration: JSONObject, given: JSONObject) -> _Slots:
     widgets: dict[str, str] = {}
     for name, spec, _ in declared:
         options = as_object(spec[1]) if len(spec) > 1 else {}
-        kind = _slot_type(spec[0], options)
-        is_widget = kind in WIDGET_TYPES or "widgetType" in options
         if not options.get("socketless"):
-            (widgets if is_widget and not options.get("forceInput") else sockets)[name] = kind
+            # The canvas has the slots of widgets after all others.
+            slots = sockets if as_widget(name, spec) is None else widgets
+            slots[name] = _slot_type(spec[0], options)
     return _Slots(sockets | widgets, tuple(_output_types(declaration)))
 
 

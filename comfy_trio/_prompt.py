@@ -10,6 +10,7 @@ import json
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from ._canvas import is_canvas
 from ._errors import WorkflowError, describe_node
 from ._util import as_object, is_list, is_object
 
@@ -46,11 +47,6 @@ def require_prompt(value: object, *, source: str = "the workflow") -> JSONObject
     for node_id, node in prompt.items():
         _require_node(node_id, node, source)
     return prompt
-
-
-def is_canvas(value: object) -> bool:
-    """Tell whether a value is a workflow as the canvas of ComfyUI saves it."""
-    return isinstance(as_object(value).get("nodes"), list)
 
 
 def canvas_error(source: str) -> WorkflowError:

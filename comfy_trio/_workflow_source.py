@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from ._canvas import is_canvas
+from ._canvas_prompt import convert_canvas
 from ._errors import WorkflowError
+from ._logging import logger
 from ._picture_metadata import is_picture, read_metadata
-from ._prompt import canvas_error, is_canvas, require_prompt
+from ._prompt import canvas_error, require_prompt
 from ._util import as_object, is_list, is_object, load_json
 
 if TYPE_CHECKING:
@@ -46,15 +49,22 @@ class WorkflowSource:
     def to_prompt(self, object_info: Mapping[str, Any] | None) -> JSONObject:
         """Return the prompt, made from the canvas if there is no other.
 
+        What a canvas has that a prompt cannot say is logged.
+
         Args:
             object_info: What the server declares of its nodes; used for a canvas alone.
 
         Raises:
-            WorkflowError: there is only a canvas, and no `object_info`.
+            WorkflowError: there is only a canvas, and it has nothing to run; or no `object_info`.
         """
         if self.prompt is not None:
             return self.prompt
-        raise canvas_error(self.name)
+        if self.canvas is None or object_info is None:
+            raise canvas_error(self.name)
+        converted = convert_canvas(self.canvas, object_info, source=self.name)
+        for warning in converted.warnings:
+            logger.warning("%s: %s", self.name, warning)
+        return converted.prompt
 
 
 def read_json(content: Mapping[str, Any] | str | bytes, name: str) -> WorkflowSource:

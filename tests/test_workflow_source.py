@@ -111,6 +111,55 @@ def test_a_parsed_canvas_needs_them_too() -> None:
             make(CANVAS)
 
 
+DRAWN: dict[str, Any] = {
+    "nodes": [
+        {
+            "id": 1,
+            "type": "EmptyImage",
+            "mode": 0,
+            "inputs": [],
+            "outputs": [{"name": "IMAGE", "type": "IMAGE", "links": [7]}],
+            "widgets_values": [64, 32, 1, 255],
+        },
+        {
+            "id": 9,
+            "type": "SaveImage",
+            "title": "Keep it",
+            "mode": 0,
+            "inputs": [{"name": "images", "type": "IMAGE", "link": 7}],
+            "outputs": [],
+            "widgets_values": ["drawn"],
+        },
+    ],
+    "links": [[7, 1, 0, 9, 0, "IMAGE"]],
+    "version": 0.4,
+}
+
+
+@pytest.mark.parametrize("content", [json.dumps(DRAWN).encode(), picture(workflow=DRAWN)])
+async def test_a_canvas_becomes_a_prompt(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer, content: bytes
+) -> None:
+    definitions = await comfy.node.definitions()
+    workflow = Workflow.from_bytes(content, object_info=definitions)
+    save = workflow.find("Keep it")
+    made = workflow.to_dict()
+    assert made["1"]["inputs"] == {"width": 64, "height": 32, "batch_size": 1, "color": 255}
+    assert made[save]["inputs"] == {"images": ["1", 0], "filename_prefix": "drawn"}
+    assert (await comfy.load(content)).to_dict() == made
+    assert (await comfy.load(DRAWN)).to_dict() == made
+    assert Workflow.from_json(DRAWN, object_info=definitions).canvas == DRAWN
+    assert server.statistics().requests["GET /object_info"] == 3
+    assert await saved_canvas(comfy, workflow) == DRAWN
+    assert await saved_canvas(comfy, workflow.input(save, "filename_prefix", "x")) is None
+
+
+def test_what_a_prompt_cannot_say_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    workflow = Workflow.from_json(DRAWN, object_info={})
+    assert workflow.find_all(class_type="SaveImage") == ("9",)
+    assert "the workflow: node 1 (EmptyImage) is of a class that the server does not" in caplog.text
+
+
 def test_the_canvas_is_a_copy() -> None:
     workflow = Workflow.from_bytes(picture(prompt=prompts.image(), workflow=CANVAS))
     canvas = workflow.copy().canvas
