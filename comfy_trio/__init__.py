@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from ._transport import WebSocketRejected as WebSocketRejected
     from ._transport import WebSocketUnreachable as WebSocketUnreachable
     from ._unknown_node import UnknownNode as UnknownNode
+    from ._upload import UploadedFile as UploadedFile
     from ._wire_types import OutputFile as OutputFile
     from ._workflow import Workflow as Workflow
 
@@ -102,6 +103,7 @@ _HOMES = {
     "_result": "JobResult ReceivedImage",
     "_transport": "Transport WebSocket WebSocketClosed WebSocketRejected WebSocketUnreachable",
     "_unknown_node": "UnknownNode",
+    "_upload": "UploadedFile",
     "_wire_types": "OutputFile",
     "_workflow": "Workflow",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias, final, overload
 
@@ -11,6 +12,7 @@ import attrs
 import trio
 
 from ._address import DEFAULT_URL, parse_address
+from ._bypass import classes_concerned
 from ._connection import ConnectionState, ReconnectPolicy
 from ._errors import ComfyError, ResponseError
 from ._file import FileNamespace
@@ -18,16 +20,18 @@ from ._job import Job
 from ._logging import logger
 from ._network import NetworkTransport
 from ._node import NodeNamespace
+from ._prompt import check_prompt
 from ._replies import post
 from ._seeds import fill_seeds, seed_range, wants_seeds
 from ._session import Session, SessionOptions, open_session
 from ._state import JobPlan
 from ._util import NoPublicConstructor
-from ._workflow import workflow_of
+from ._workflow import Workflow, workflow_of
+from ._workflow_source import read_content, read_json
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncGenerator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from ._address import Credentials
@@ -40,7 +44,6 @@ if TYPE_CHECKING:
     from ._typed_node import OutputNode
     from ._util import JSONObject
     from ._wire import ServerEvent
-    from ._workflow import Workflow
 
 Runnable: TypeAlias = "Workflow | Graph | Mapping[str, Any] | OutputNode[Any]"
 
@@ -248,13 +251,15 @@ class Comfy(metaclass=NoPublicConstructor):
 
     async def _submit(self, workflow: Workflow) -> Job:
         plan = await self._plan(workflow)
+        uploads = workflow._uploads(plan.prompt)
+        workflow._name_uploads(plan.prompt, await self.file._upload_all(uploads))
         body: JSONObject = {
             "prompt": plan.prompt,
             "prompt_id": plan.prompt_id,
             "client_id": self.client_id,
         }
-        if self._extra_data:
-            body["extra_data"] = self._extra_data
+        if extra_data := self._extra_data_for(workflow, plan.prompt):
+            body["extra_data"] = extra_data
         tracker = self._session.start_job(plan, post("/prompt", body))
         try:
             await tracker.accepted.wait()
@@ -269,6 +274,29 @@ class Comfy(metaclass=NoPublicConstructor):
                 logger.warning("job %s runs without %s", plan.prompt_id, errors)
         return Job._create(tracker, self._session.supervisor)
 
+    async def load(self, source: str | os.PathLike[str] | bytes | Mapping[str, Any], /) -> Workflow:
+        """Read a workflow from whatever holds one, and return it.
+
+        The server is asked for nothing, unless there is only a canvas: what it was drawn with are
+        nodes, and which inputs these have the server tells.
+
+        Args:
+            source: A file (see `Workflow.from_file`): its path, or its content. Or parsed JSON.
+
+        Raises:
+            OSError: the file cannot be read.
+            WorkflowError: there is no workflow in it.
+            ResponseError, ServerUnreachableError, DisconnectedError: the request failed.
+        """
+        if isinstance(source, Mapping):
+            found = read_json(source, "the workflow")
+        elif isinstance(source, bytes):
+            found = read_content(source, "the workflow")
+        else:
+            found = read_content(await trio.Path(source).read_bytes(), str(source))
+        object_info = await self.node.definitions() if found.prompt is None else None
+        return Workflow._from_source(found, object_info)
+
     def server_events(self) -> Subscription[ServerEvent]:
         """Return an iterator over every event of the server from now on; see `comfy_trio.wire`.
 
@@ -277,8 +305,20 @@ class Comfy(metaclass=NoPublicConstructor):
         """
         return self._session.subscribe().subscription()
 
+    def _extra_data_for(self, workflow: Workflow, prompt: JSONObject) -> JSONObject:
+        canvas = workflow._canvas_of(prompt)
+        if canvas is None:
+            return self._extra_data
+        return {**self._extra_data, "extra_pnginfo": {"workflow": canvas}}
+
     async def _plan(self, workflow: Workflow) -> JobPlan:
-        prompt = workflow.check().to_dict()
+        workflow._check_outputs()
+        prompt = workflow.to_dict()
+        if workflow.bypassed:
+            classes = classes_concerned(prompt, workflow.bypassed)
+            declared = {each: await self._declaration(each) for each in classes}
+            prompt = workflow.resolved_prompt({k: v for k, v in declared.items() if v})
+        check_prompt(prompt)
         ranges: dict[str, SeedRange] = {}
         for node_id, names in wants_seeds(prompt).items():
             declaration = await self._declaration(prompt[node_id]["class_type"])
@@ -299,7 +339,9 @@ class Comfy(metaclass=NoPublicConstructor):
             except ResponseError as error:
                 logger.debug("no declaration of %s: %s", class_type, error)
                 return {}
-            self._declarations[class_type] = found.get(class_type, {})
+            if not found.get(class_type):
+                return {}  # it may be installed later
+            self._declarations[class_type] = found[class_type]
         return self._declarations[class_type]
 
     async def _stop(self, tracker: JobTracker) -> None:

@@ -10,14 +10,16 @@ import trio
 
 from ._errors import FileError
 from ._replies import get, raise_for_status
-from ._util import NoPublicConstructor
+from ._upload import make_upload
+from ._util import NoPublicConstructor, raise_saving_context
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from ._http import HttpClient, ReplyStream
     from ._replies import Reply, Request
+    from ._upload import FileSource, FolderType, Upload, UploadedFile
 
 
 def view_request(file: Mapping[str, Any]) -> Request:
@@ -52,7 +54,7 @@ def local_name(filename: str) -> str:
 @final
 @attrs.define(eq=False, slots=False)
 class FileNamespace(metaclass=NoPublicConstructor):
-    """`Comfy.file`: download what nodes wrote."""
+    """`Comfy.file`: download what nodes wrote, upload what they are to read."""
 
     _http: HttpClient = attrs.field(repr=False)
 
@@ -114,6 +116,58 @@ class FileNamespace(metaclass=NoPublicConstructor):
             with trio.move_on_after(1, shield=True):
                 await part.unlink(missing_ok=True)
         return path
+
+    async def upload_image(
+        self,
+        source: FileSource,
+        *,
+        filename: str | None = None,
+        subfolder: str = "",
+        overwrite: bool = False,
+        type: FolderType = "input",  # noqa: A002  # as the server calls it
+    ) -> UploadedFile:
+        """Upload a picture, or any other file that nodes read; return where the server put it.
+
+        Memory use does not depend on the size of a file given by its path.
+
+        Args:
+            source: The file's content, or the path of a file here.
+            filename: Its name for the server. Default: that of the path; of a picture's content,
+                one that follows from it.
+            subfolder: Where in the folder. Default: its top.
+            overwrite: Whether to take the place of another file of this name. Default: the server
+                finds another name, as the result tells, unless the content is the same.
+            type: The server's folder. Default: ``input``, where nodes look for files.
+
+        Raises:
+            FileError: the file has no name, or the server does not take it under this.
+            OSError: the file cannot be read.
+            ResponseError, DisconnectedError: the request failed.
+        """
+        upload = make_upload(source, filename, subfolder=subfolder, overwrite=overwrite, type=type)
+        return await self._upload(upload)
+
+    async def _upload(self, upload: Upload) -> UploadedFile:
+        return upload.read_reply(await self._http.request(upload.request()))
+
+    async def _upload_all(self, uploads: Iterable[Upload]) -> dict[Upload, UploadedFile]:
+        """Upload files, as many at once as requests may be. The first that fails ends it."""
+        uploaded: dict[Upload, UploadedFile] = {}
+        failures: list[Exception] = []
+
+        async def upload_one(upload: Upload) -> None:
+            try:
+                uploaded[upload] = await self._upload(upload)
+            except Exception as error:  # raised again below, in no group
+                failures.append(error)
+                nursery.cancel_scope.cancel("an upload failed")
+
+        async with trio.open_nursery() as nursery:
+            for upload in uploads:
+                nursery.start_soon(upload_one, upload)
+        if failures:
+            raise_saving_context(failures[0])
+        return uploaded
 
 
 async def _write(stream: ReplyStream, part: trio.Path) -> None:

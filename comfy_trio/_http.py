@@ -17,6 +17,7 @@ import httpx
 import trio
 
 from ._errors import DisconnectedError, ServerUnreachableError
+from ._multipart import open_form
 from ._replies import Reply, Request
 from ._version import __version__
 
@@ -80,6 +81,7 @@ class HttpClient:
         """Send a request and read the reply whole, whatever its status.
 
         Raises:
+            OSError: the file to be sent cannot be read.
             trio.ClosedResourceError: the client's block is over.
             ServerUnreachableError: no connection; the server has not seen the request.
             DisconnectedError: the connection broke; the server may have acted on the request.
@@ -119,12 +121,21 @@ class HttpClient:
                     await response.aclose()
 
     async def _send(self, request: Request, url: str) -> httpx.Response:
+        if request.form is not None:
+            async with open_form(request.form) as form:
+                return await self._send_once(
+                    httpx.Request(
+                        request.method,
+                        url,
+                        headers=[*self._headers_for(url), *form.headers],
+                        content=form,
+                    )
+                )
         for _ in range(MAX_REDIRECTS):
             http_request = httpx.Request(
                 request.method, url, headers=self._headers_for(url), json=request.json
             )
-            response = await self._transport.handle_async_request(http_request)
-            response.request = http_request
+            response = await self._send_once(http_request)
             if request.method != "GET" or not response.has_redirect_location:
                 return response
             await response.aread()
@@ -133,6 +144,11 @@ class HttpClient:
             f"{request.method} {self.address}{request.path} was redirected {MAX_REDIRECTS} times;"
             f" the last time to {url}"
         )
+
+    async def _send_once(self, http_request: httpx.Request) -> httpx.Response:
+        response = await self._transport.handle_async_request(http_request)
+        response.request = http_request
+        return response
 
     def _headers_for(self, url: str) -> list[tuple[str, str]]:
         headers = [("Accept", "*/*"), ("User-Agent", f"comfy-trio/{__version__}")]

@@ -10,6 +10,7 @@ import json
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from ._canvas import is_canvas
 from ._errors import WorkflowError, describe_node
 from ._util import as_object, is_list, is_object
 
@@ -24,21 +25,6 @@ SEED_INPUTS = ("seed", "noise_seed")
 """The inputs of which -1 means: draw one for each run."""
 
 
-def parse_prompt(text: str | bytes, *, source: str = "the workflow") -> JSONObject:
-    """Parse a workflow file's text, and tell apart what people take for one.
-
-    Raises:
-        WorkflowError: it is no JSON, or JSON that is no API-format prompt.
-    """
-    try:
-        value = json.loads(text)
-    except UnicodeDecodeError:
-        raise WorkflowError(f"{source} is not text, so it is not an API-format JSON file") from None
-    except (ValueError, RecursionError) as error:
-        raise WorkflowError(f"{source} is not JSON: {error}") from None
-    return require_prompt(value, source=source)
-
-
 def require_prompt(value: object, *, source: str = "the workflow") -> JSONObject:
     """Return `value` if it has the shape of an API-format prompt.
 
@@ -48,12 +34,8 @@ def require_prompt(value: object, *, source: str = "the workflow") -> JSONObject
     if not is_object(value):
         raise WorkflowError(f"{source} is not a JSON object of nodes but {_kind(value)}")
     prompt = value
-    if isinstance(prompt.get("nodes"), list):
-        raise WorkflowError(
-            f"{source} is in the canvas format (it has a list of nodes), which holds the picture"
-            " of a workflow, not the prompt that a server runs. In ComfyUI open it and choose"
-            " Workflow > Export (API), then use that file"
-        )
+    if is_canvas(prompt):
+        raise canvas_error(source)
     if set(prompt) >= {"prompt"} and "class_type" not in as_object(prompt["prompt"]):
         inner = prompt["prompt"]
         if _looks_like_nodes(inner):
@@ -65,6 +47,17 @@ def require_prompt(value: object, *, source: str = "the workflow") -> JSONObject
     for node_id, node in prompt.items():
         _require_node(node_id, node, source)
     return prompt
+
+
+def canvas_error(source: str) -> WorkflowError:
+    """Return the error for a canvas file where a prompt is wanted, or a server's definitions."""
+    return WorkflowError(
+        f"{source} is in the canvas format (it has a list of nodes), which holds the picture of a"
+        " workflow, not the prompt that a server runs. The server's node definitions make one of"
+        " it: use await comfy.load(...), or Workflow.from_file(...,"
+        " object_info=await comfy.node.definitions()). Or open it in ComfyUI and choose"
+        " Workflow > Export (API)"
+    )
 
 
 def _looks_like_nodes(value: object) -> bool:
@@ -139,7 +132,7 @@ def list_nodes(prompt: Mapping[str, Any]) -> str:
 
 
 def check_prompt(prompt: JSONObject) -> None:
-    """Refuse what a server would not survive or not explain: dangling links, and cycles.
+    """Refuse what a server would not survive or not explain: dangling links, cycles, odd values.
 
     A link to a missing node in an input that the node's class does not declare is not validated
     by a server, and ends the one thread that runs prompts (comfy_execution/graph.py, ``add_node``).
@@ -151,6 +144,7 @@ def check_prompt(prompt: JSONObject) -> None:
         for name, value in node["inputs"].items():
             if is_list(value):
                 _check_list(prompt, node_id, name, value)
+            _check_value(prompt, node_id, name, value)
     if (cycle := find_cycle(prompt)) is not None:
         path = " -> ".join(name_node(node_id, prompt[node_id]) for node_id in cycle)
         raise WorkflowError(f"the nodes form a cycle: {path}", node_id=cycle[0])
@@ -176,6 +170,20 @@ def _check_list(prompt: JSONObject, node_id: str, name: str, value: list[Any]) -
             )
         case _:
             pass
+
+
+def _check_value(prompt: JSONObject, node_id: str, name: str, value: object) -> None:
+    if isinstance(value, str):
+        return  # most are
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise WorkflowError(
+            f"input {name!r} of {name_node(node_id, prompt[node_id])} is {value!r:.100}, which JSON"
+            f" cannot hold ({error})",
+            node_id=node_id,
+            input_name=name,
+        ) from None
 
 
 def find_cycle(prompt: JSONObject) -> list[str] | None:

@@ -37,6 +37,23 @@ if TYPE_CHECKING:
 
 
 @attrs.frozen
+class FileForm:
+    """A form with one file, as browsers send it (``multipart/form-data``).
+
+    Args:
+        fields: The other fields, in their order.
+        name: Of the file's field.
+        filename: Of the file, for the server.
+        source: Its content, or the path of a file here, which is read while it is sent.
+    """
+
+    fields: tuple[tuple[str, str], ...]
+    name: str
+    filename: str
+    source: bytes | str = attrs.field(repr=False)
+
+
+@attrs.frozen
 class Request:
     """One HTTP request, without the server's address.
 
@@ -45,12 +62,14 @@ class Request:
         path: The route, percent-encoded, such as ``/api/prompt``.
         params: The query.
         json: The body, as JSON; None for no body.
+        form: Or else the body, as a form.
     """
 
     method: str
     path: str
     params: tuple[tuple[str, str], ...] = ()
     json: Any = None
+    form: FileForm | None = None
 
 
 @attrs.frozen

@@ -38,7 +38,8 @@ class JobResult(Mapping[str, "JSONObject"]):
         prompt_id: The job.
         outputs: What the mapping holds.
         nodes: The outputs of all nodes that have one, by node id.
-        aliases: The alias of each named output, by node id.
+        aliases: The alias of each named output, by node id; of several the first.
+        named: The node of each named output, by alias.
         auto_seeds: The seeds drawn for this run, by node id; see `Workflow`.
         node_errors: The nodes that the server refused while it ran the rest.
         received: The pictures that came over the WebSocket, by node id.
@@ -50,6 +51,7 @@ class JobResult(Mapping[str, "JSONObject"]):
     outputs: Mapping[str, JSONObject]
     nodes: Mapping[str, JSONObject]
     aliases: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    named: Mapping[str, str] = attrs.field(factory=dict[str, str])
     auto_seeds: Mapping[str, int] = attrs.field(factory=dict[str, int])
     node_errors: Mapping[str, NodeErrors] = attrs.field(factory=dict[str, NodeErrors])
     received: Mapping[str, tuple[ReceivedImage, ...]] = attrs.field(
@@ -93,7 +95,7 @@ class JobResult(Mapping[str, "JSONObject"]):
         return [
             errors
             for errors in self.node_errors.values()
-            if any(key in {output, self.aliases.get(output)} for output in errors.dependent_outputs)
+            if self.named.get(key, key) in errors.dependent_outputs
         ]
 
     def _why_missing(self, key: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from typing import Any, NoReturn, TypeAlias, TypeGuard, TypeVar, cast
 
 T = TypeVar("T")
@@ -31,6 +33,23 @@ def as_object(value: object) -> JSONObject:
 def as_list(value: object) -> list[Any]:
     """Return a value that came from JSON if it is a list, or else an empty one."""
     return value if is_list(value) else []
+
+
+def load_json(text: str | bytes) -> Any:
+    """Parse JSON as ComfyUI writes it.
+
+    Its NaN and infinities, which are no JSON and which no server takes back, become null.
+
+    Raises:
+        ValueError: it is no JSON (`UnicodeDecodeError`: no text even).
+        RecursionError: it is nested too deeply.
+    """
+    return json.loads(text, parse_constant=lambda _: None, parse_float=_finite)
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
 
 
 def raise_saving_context(error: BaseException) -> NoReturn:

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast, final, overload
 
+from ._bypass import bypass
 from ._errors import WorkflowError
+from ._find import find_node, find_nodes
 from ._graph import Graph
-from ._prompt import check_prompt, name_node, parse_prompt, require_prompt, unknown_node
+from ._prompt import check_prompt, name_node, require_prompt, unknown_node
+from ._structure_hash import structure_hash
+from ._upload import check_places, make_upload
+from ._workflow_source import FORMAT, FORMAT_VERSION, read_content, read_json
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterable
 
     from ._typed_node import Node, OutputNode
+    from ._upload import FileSource, Upload, UploadedFile
     from ._util import JSONObject
+    from ._workflow_source import WorkflowSource
 
 
 @final
@@ -47,26 +56,71 @@ class Workflow:
         """
         self._prompt = copy.deepcopy(require_prompt(dict(prompt)))
         self._aliases: dict[str, str] = {}
+        self._bypassed: dict[str, None] = {}
+        self._attached: dict[tuple[str, str], Upload] = {}
+        self._in_folders: dict[Upload, None] = {}
         self._node_ids: Mapping[Node, str] = {}
+        self._canvas: JSONObject | None = None
+        self._drawn: JSONObject | None = None
 
     @classmethod
-    def from_json(cls, prompt: Mapping[str, Any] | str) -> Self:
-        """Make a workflow of a prompt, or of its JSON text.
+    def from_json(
+        cls,
+        content: Mapping[str, Any] | str | bytes,
+        *,
+        object_info: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Make a workflow of JSON, as text or parsed: a prompt, a canvas, or of `to_json`.
+
+        NaN and infinities in a text, which no server takes, become null.
+
+        Args:
+            content: The JSON.
+            object_info: What the server declares of its nodes, as `Comfy.node.definitions` returns
+                it; needed for a canvas alone. See also `Comfy.load`.
 
         Raises:
-            WorkflowError: it is no JSON, or in another format than API format.
+            WorkflowError: it is no JSON, or no workflow; or a canvas, without `object_info`.
         """
-        return cls(parse_prompt(prompt) if isinstance(prompt, str) else prompt)
+        return cls._from_source(read_json(content, "the workflow"), object_info)
 
     @classmethod
-    def from_file(cls, path: str | os.PathLike[str]) -> Self:
-        """Make a workflow of a file in API format (in ComfyUI: Workflow > Export (API)).
+    def from_bytes(cls, content: bytes, *, object_info: Mapping[str, Any] | None = None) -> Self:
+        """Make a workflow of a file's content; see `from_file`.
+
+        Raises:
+            WorkflowError: there is no workflow in it; or a canvas alone, without `object_info`.
+        """
+        return cls._from_source(read_content(content, "the workflow"), object_info)
+
+    @classmethod
+    def from_file(
+        cls, path: str | os.PathLike[str], *, object_info: Mapping[str, Any] | None = None
+    ) -> Self:
+        """Make a workflow of a file: JSON, as in `from_json`, or a picture that ComfyUI saved.
+
+        What it is, its content tells, not its name. Of a picture (PNG, WEBP or JPEG), the prompt
+        that made it is taken, and the canvas is kept; see `canvas`.
+
+        Args:
+            path: The file.
+            object_info: See `from_json`.
 
         Raises:
             OSError: the file cannot be read.
-            WorkflowError: it is no JSON, or in another format than API format.
+            WorkflowError: there is no workflow in it; or a canvas alone, without `object_info`.
         """
-        return cls(parse_prompt(Path(path).read_bytes(), source=str(path)))
+        return cls._from_source(read_content(Path(path).read_bytes(), str(path)), object_info)
+
+    @classmethod
+    def _from_source(cls, source: WorkflowSource, object_info: Mapping[str, Any] | None) -> Self:
+        workflow = cls(source.to_prompt(object_info))
+        if source.canvas is not None:
+            workflow._canvas = copy.deepcopy(source.canvas)
+            workflow._drawn = copy.deepcopy(workflow._prompt)
+        for alias, node_id in source.outputs.items():
+            workflow.output(alias, node_id)
+        return workflow.bypass(*source.bypassed)
 
     @classmethod
     def from_graph(cls, graph: Graph) -> Self:
@@ -83,12 +137,62 @@ class Workflow:
         """Return a workflow that is equal and shares nothing with this one."""
         twin = Workflow(self._prompt)
         twin._aliases = dict(self._aliases)
+        twin._bypassed = dict(self._bypassed)
+        twin._attached = dict(self._attached)
+        twin._in_folders = dict(self._in_folders)
         twin._node_ids = self._node_ids
+        twin._canvas = self._canvas
+        twin._drawn = self._drawn
         return twin
 
     def to_dict(self) -> JSONObject:
-        """Return the prompt as it stands, as a copy."""
+        """Return the prompt as it stands, as a copy. It has the bypassed nodes, too."""
         return copy.deepcopy(self._prompt)
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """Return JSON from which `from_json` makes an equal workflow.
+
+        It is the prompt in API format, which other programs read too, unless outputs are named or
+        nodes bypassed: then it is ``{"comfy_trio": 1, "prompt": ..., "outputs": ..., "bypassed":
+        ...}``. The canvas is not in it.
+
+        Args:
+            indent: How far to indent each level. Default: all in one line.
+
+        Raises:
+            WorkflowError: files are attached, or a value is none that JSON has.
+        """
+        if self._attached or self._in_folders:
+            raise WorkflowError(
+                "to_json(): files are attached, and what is in them is no part of a workflow;"
+                " attach them after from_json()"
+            )
+        content = self._prompt
+        if self._aliases or self._bypassed:
+            content = {
+                FORMAT: FORMAT_VERSION,
+                "prompt": self._prompt,
+                "outputs": self._aliases,
+                "bypassed": list(self._bypassed),
+            }
+        try:
+            return json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise WorkflowError(f"to_json(): {error}") from None
+
+    def resolved_prompt(self, object_info: Mapping[str, Any]) -> JSONObject:
+        """Return the prompt as it is sent: links lead around the bypassed nodes, which are gone.
+
+        Seeds of -1 are not drawn yet, and attached files not named.
+
+        Args:
+            object_info: What the server declares of the nodes' classes; those that it does not
+                have are missing.
+
+        Raises:
+            WorkflowError: a bypassed node feeds another, and its class is missing.
+        """
+        return bypass(self.to_dict(), self._bypassed, object_info)
 
     @property
     def node_ids(self) -> Mapping[Node, str]:
@@ -100,9 +204,56 @@ class Workflow:
         """The outputs to collect: node id by alias (or by itself). Empty: every saving node."""
         return dict(self._aliases)
 
+    @property
+    def bypassed(self) -> tuple[str, ...]:
+        """The ids of the bypassed nodes."""
+        return tuple(self._bypassed)
+
+    @property
+    def canvas(self) -> JSONObject | None:
+        """The workflow as it was drawn, if it was read from such a file or picture; a copy.
+
+        It is sent along with a run as long as the prompt is the one that was read, so that
+        ComfyUI opens the saved pictures as drawn. Once anything was changed or a seed was drawn,
+        it is not: the picture would tell of another workflow than made it.
+        """
+        return copy.deepcopy(self._canvas)
+
+    @property
+    def structure_hash(self) -> str:
+        """A SHA-256, in hexadecimal, of what the workflow is apart from its settings.
+
+        It is the same whatever the numbers, texts, seeds and titles, the nodes' ids and order.
+        It differs where a class, a link, a model file or a bypassed node does.
+        """
+        return structure_hash(self._prompt, self._bypassed)
+
     def __repr__(self) -> str:
         outputs = ", ".join(self._aliases) or "all outputs"
         return f"<Workflow of {len(self._prompt)} nodes, {outputs}>"
+
+    def find(self, what: str) -> str:
+        """Return the id of the one node that has this id, or else this title, or else this class.
+
+        Example::
+
+            workflow.input(workflow.find("Positive prompt"), "text", "A misty forest")
+
+        Raises:
+            WorkflowError: there is none, or more than one; the message lists the candidates.
+        """
+        return find_node(self._prompt, what)
+
+    def find_all(
+        self, *, title: str | None = None, class_type: str | None = None
+    ) -> tuple[str, ...]:
+        """Return the ids of the nodes that have this title and are of this class; perhaps none.
+
+        Args:
+            title: The title. Default: any.
+            class_type: The class. Default: any.
+        """
+        return find_nodes(self._prompt, title=title, class_type=class_type)
 
     def set(self, path: str, value: object) -> Self:
         """Set one value by its path: ``"6.inputs.text"``, ``"6.class_type"``, ``"6._meta.title"``.
@@ -117,7 +268,7 @@ class Workflow:
         node = self._node(node_id, f"set({path!r})")
         match rest.partition("."):
             case ("inputs", ".", name) if name:
-                node["inputs"][name] = copy.deepcopy(value)
+                self._set_input(node_id, name, value)
             case ("class_type", "", "") if isinstance(value, str):
                 node["class_type"] = value
             case ("_meta", ".", name) if name:
@@ -137,9 +288,8 @@ class Workflow:
         Raises:
             WorkflowError: there is no such node.
         """
-        self._node(node_id, f"input({node_id!r}, {name!r}, ...)")["inputs"][name] = copy.deepcopy(
-            value
-        )
+        self._node(node_id, f"input({node_id!r}, {name!r}, ...)")
+        self._set_input(node_id, name, value)
         return self
 
     @overload
@@ -200,14 +350,144 @@ class Workflow:
         self._aliases[alias] = node_id
         return self
 
+    def bypass(self, *node_ids: str) -> Self:
+        """Leave nodes out when it is run, as *Bypass* in ComfyUI does.
+
+        What such a node fed gets what comes in at the node's matching input instead; an input for
+        which nothing does is left out.
+
+        Raises:
+            WorkflowError: there is no such node.
+        """
+        for node_id in node_ids:
+            self._node(node_id, f"bypass({node_id!r})")
+        self._bypassed.update(dict.fromkeys(node_ids))
+        return self
+
+    def reinstate(self, *node_ids: str) -> Self:
+        """Undo `bypass`.
+
+        Raises:
+            WorkflowError: there is no such node.
+        """
+        for node_id in node_ids:
+            self._node(node_id, f"reinstate({node_id!r})")
+        for node_id in node_ids:
+            self._bypassed.pop(node_id, None)
+        return self
+
+    def attach_image(
+        self,
+        node_id: str,
+        input_name: str,
+        source: FileSource,
+        *,
+        filename: str | None = None,
+        subfolder: str = "",
+        overwrite: bool = False,
+    ) -> Self:
+        """Upload a picture, or any other file, when it is run, and set an input to it.
+
+        Each run uploads it before anything else is sent, and in the prompt that is sent the input
+        has the name that the server gave it. The workflow stays as it is. Setting the input later
+        undoes it. A file that several inputs get is uploaded once.
+
+        Args:
+            node_id: The node, such as a LoadImage.
+            input_name: Its input, such as ``image``.
+            source: The file's content, or the path of a file here, which is read with each run.
+            filename: Its name for the server. Default: that of the path; of a picture's content,
+                one that follows from it.
+            subfolder: Where in the server's folder ``input``. Default: its top.
+            overwrite: Whether to take the place of another file of this name. Default: the server
+                finds another name, unless the content is the same.
+
+        Raises:
+            WorkflowError: there is no such node.
+            FileError: the file has no name.
+        """
+        self._node(node_id, f"attach_image({node_id!r}, {input_name!r}, ...)")
+        self._attached[node_id, input_name] = make_upload(
+            source, filename, subfolder=subfolder, overwrite=overwrite
+        )
+        return self
+
+    def attach_folder(
+        self,
+        subfolder: str,
+        files: Mapping[str, FileSource] | Iterable[str | os.PathLike[str]],
+        *,
+        overwrite: bool = False,
+    ) -> Self:
+        """Upload files into a folder when it is run, for nodes that read all there is in one.
+
+        Args:
+            subfolder: Where in the server's folder ``input``.
+            files: Paths of files here, or contents and paths by their names for the server.
+            overwrite: Whether to take the place of other files of these names. Default: the server
+                finds other names, unless the content is the same.
+
+        Raises:
+            FileError: a file has no name.
+        """
+        named: Iterable[tuple[str | None, FileSource]] = (
+            cast("Mapping[str, FileSource]", files).items()
+            if isinstance(files, Mapping)
+            else [(None, path) for path in files]
+        )
+        uploads = [
+            make_upload(source, filename, subfolder=subfolder, overwrite=overwrite)
+            for filename, source in named
+        ]
+        self._in_folders.update(dict.fromkeys(uploads))
+        return self
+
     def check(self) -> Self:
-        """Check what can be checked without a server: every link's target exists, no cycles.
+        """Check what can be checked without a server.
+
+        Every link's target exists, the nodes form no cycle, and the outputs to collect are not
+        those of bypassed nodes.
 
         Raises:
             WorkflowError: it names the node and the input.
         """
         check_prompt(self._prompt)
+        self._check_outputs()
         return self
+
+    def _check_outputs(self) -> None:
+        for alias, node_id in self._aliases.items():
+            if node_id in self._bypassed:
+                raise WorkflowError(
+                    f"output {alias!r} is that of {name_node(node_id, self._prompt[node_id])},"
+                    f" which is bypassed: reinstate({node_id!r}), or collect another output",
+                    node_id=node_id,
+                )
+
+    def _set_input(self, node_id: str, name: str, value: object) -> None:
+        self._prompt[node_id]["inputs"][name] = copy.deepcopy(value)
+        self._attached.pop((node_id, name), None)
+
+    def _uploads(self, prompt: JSONObject) -> Iterable[Upload]:
+        """Return the files that a run of the prompt needs, each once.
+
+        Raises:
+            WorkflowError: one would take the place of another.
+        """
+        needed = [upload for (node_id, _), upload in self._attached.items() if node_id in prompt]
+        uploads = dict.fromkeys([*needed, *self._in_folders])
+        check_places(uploads)
+        return uploads
+
+    def _name_uploads(self, prompt: JSONObject, uploaded: Mapping[Upload, UploadedFile]) -> None:
+        """Set the inputs with files, in a prompt that is about to be sent, to what they are."""
+        for (node_id, name), upload in self._attached.items():
+            if node_id in prompt:
+                prompt[node_id]["inputs"][name] = uploaded[upload].reference
+
+    def _canvas_of(self, prompt: JSONObject) -> JSONObject | None:
+        """Return the canvas if a prompt that is about to be sent is the one drawn there."""
+        return self._canvas if prompt == self._drawn else None
 
     def _node(self, node_id: str, asked_by: str) -> JSONObject:
         if node_id not in self._prompt:

@@ -65,6 +65,18 @@ def check_order(events: list[JobEvent]) -> None:
     assert len({event.prompt_id for event in events}) == 1
 
 
+async def test_a_node_under_two_names(autojump_clock: MockClock, comfy: Comfy) -> None:
+    workflow = Workflow(prompts.image()).output("images:9").output("again", "9").output("9")
+    async with comfy.open_job(workflow) as job:
+        keys = [event.key async for event in job.events() if isinstance(event, Output)]
+        result = await job.wait()
+    assert keys == ["images"]
+    assert list(result) == ["images", "again", "9"]
+    assert result["images"] == result["again"] == result["9"] == result.nodes["9"]
+    assert result.aliases == {"9": "images"}
+    assert result.named == {"images": "9", "again": "9", "9": "9"}
+
+
 async def test_a_result_and_its_files(
     autojump_clock: MockClock, comfy: Comfy, tmp_path: Path
 ) -> None:
@@ -242,15 +254,17 @@ async def test_a_part_that_the_server_refuses(
         crop="disabled",
     )
     prompt["11"] = prompts.node("PreviewImage", images=["10", 0])
-    async with comfy.open_job(Workflow(prompt).output("good:9").output("bad:11")) as job:
+    workflow = Workflow(prompt).output("good:9").output("bad:11").output("worse:11")
+    async with comfy.open_job(workflow) as job:
         assert job.node_errors.keys() == {"10"}
         assert job.node_errors["10"].errors[0].input_name == "upscale_method"
         result = await job.wait()
     assert list(result) == ["good"]
     assert result.node_errors == job.node_errors
     assert 'runs without node 10 (ImageScale, "Scale"): input' in caplog.text
-    with pytest.raises(KeyError, match="did not run: the server refused node 10"):
-        result["bad"]
+    for key in ("bad", "worse", "11"):
+        with pytest.raises(KeyError, match="did not run: the server refused node 10"):
+            result[key]
 
 
 async def test_refusals(autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer) -> None:

@@ -182,10 +182,10 @@ def test_what_is_no_prompt(value: object, message: str) -> None:
 def test_what_is_no_json(tmp_path: Path) -> None:
     with pytest.raises(WorkflowError, match="the workflow is not JSON: Expecting"):
         Workflow.from_json("{nope")
-    picture = tmp_path / "picture.png"
-    picture.write_bytes(b"\x89PNG\r\n\x1a\n\xff\xfe\x00")
-    with pytest.raises(WorkflowError, match=r"picture\.png is not text"):
-        Workflow.from_file(picture)
+    animation = tmp_path / "picture.png"
+    animation.write_bytes(b"GIF89a\xff\xfe\x00")
+    with pytest.raises(WorkflowError, match=r"picture\.png is not text.* PNG, WEBP or JPEG"):
+        Workflow.from_file(animation)
     with pytest.raises(WorkflowError, match="is not JSON"):
         Workflow.from_json("[" * 100_000)
 
@@ -243,3 +243,49 @@ def test_a_diamond_is_no_cycle() -> None:
     }
     assert find_cycle(diamond) is None
     assert find_cycle({"a": {"class_type": "K", "inputs": {"x": ["a", 0]}}}) == ["a", "a"]
+
+
+def titled() -> dict[str, Any]:
+    made = prompt()
+    made["12:3"]["_meta"] = {"title": "Save it"}
+    made["9"]["_meta"] = {"title": "KSampler"}
+    made["5"] = {"class_type": "CLIPTextEncode", "inputs": {}, "_meta": {"title": "Twice"}}
+    made["6"] = {"class_type": "CLIPTextEncode", "inputs": {}, "_meta": {"title": "Twice"}}
+    return made
+
+
+@pytest.mark.parametrize(
+    ("what", "node_id"),
+    [
+        ("12:3", "12:3"),
+        ("Save it", "12:3"),
+        ("KSampler", "9"),  # a title comes before a class
+        ("CheckpointLoaderSimple", "4"),
+    ],
+)
+def test_finding_a_node(what: str, node_id: str) -> None:
+    assert Workflow(titled()).find(what) == node_id
+
+
+def test_a_name_that_several_nodes_have() -> None:
+    with pytest.raises(WorkflowError, match=r"2 nodes with the title 'Twice': node 5 .*, node 6 "):
+        Workflow(titled()).find("Twice")
+    with pytest.raises(WorkflowError, match=r"2 nodes of class 'SaveImage': node 12:3 .*\. Use an"):
+        Workflow(titled()).find("SaveImage")
+
+
+def test_a_name_that_no_node_has() -> None:
+    with pytest.raises(WorkflowError, match=r"Did you mean 'Sampler'.*\? The nodes are node 3 \(K"):
+        Workflow(titled()).find("sampler")
+    with pytest.raises(WorkflowError, match=r"class\. The nodes are .* and 1 more$"):
+        Workflow(chain(20)).find("Q")
+
+
+def test_finding_all_nodes() -> None:
+    workflow = Workflow(titled())
+    assert workflow.find_all(class_type="SaveImage") == ("12:3", "9")
+    assert workflow.find_all(title="Twice") == ("5", "6")
+    assert workflow.find_all(title="Save it", class_type="SaveImage") == ("12:3",)
+    assert workflow.find_all(title="", class_type="CheckpointLoaderSimple") == ("4",)
+    assert workflow.find_all(title="Q") == ()
+    assert workflow.find_all() == tuple(titled())

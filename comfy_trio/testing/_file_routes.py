@@ -115,7 +115,9 @@ class FileRoutes:
             path, name = self._viewed(request)
         except _Refused as refused:
             return empty_reply(refused.status)
-        disposition = {"content-disposition": f'filename="{name}"'}
+        # In UTF-8, as the real server sends headers; starlette would have them in Latin-1.
+        quoted = f'filename="{name}"'.encode().decode("latin-1")
+        disposition = {"content-disposition": quoted}
         channel = query.get("channel", "")
         if "preview" in query:
             content, kind = _preview(path, query["preview"], channel)

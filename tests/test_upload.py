@@ -1,0 +1,321 @@
+"""Uploading files, by themselves and as attachments of workflows."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+import prompts
+import pytest
+import trio
+from PIL import Image
+
+from comfy_trio import (
+    Comfy,
+    DisconnectedError,
+    FileError,
+    RequestTooLargeError,
+    ResponseError,
+    UploadedFile,
+    Workflow,
+    WorkflowError,
+    open_comfy,
+)
+from comfy_trio._multipart import CHUNK, open_form
+from comfy_trio._replies import FileForm
+from comfy_trio.testing import open_embedded_server
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from trio.testing import MockClock
+
+    from comfy_trio.testing import EmbeddedServer
+
+UPLOAD = "POST /upload/image"
+
+
+def png(color: int = 0) -> bytes:
+    stream = io.BytesIO()
+    Image.new("RGB", (8, 8), (color, 0, 0)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def loading(image: str = "is replaced.png") -> Workflow:
+    return Workflow(
+        {
+            "1": prompts.node("LoadImage", image=image),
+            "2": prompts.node("LoadImage", image=image),
+            "8": prompts.node("PreviewImage", images=["2", 0]),
+            "9": prompts.node("SaveImage", images=["1", 0], filename_prefix="up"),
+        }
+    )
+
+
+async def ran(comfy: Comfy, workflow: Workflow) -> dict[str, Any]:
+    """The prompt that the server ran, as it says itself."""
+    result = await comfy.run(workflow)
+    picture = await comfy.file.read(result["9"]["images"][0])
+    return Workflow.from_bytes(picture).to_dict()
+
+
+async def test_uploading_content(autojump_clock: MockClock, comfy: Comfy) -> None:
+    first = await comfy.file.upload_image(png(), filename="a.png")
+    assert first == UploadedFile("a.png", "", "input")
+    assert await comfy.file.read(first.as_output()) == png()
+    again = await comfy.file.upload_image(bytearray(png()), filename="a.png")
+    assert again == first
+    other = await comfy.file.upload_image(png(1), filename="a.png")
+    assert other.reference == "a (1).png"
+    over = await comfy.file.upload_image(png(2), filename="a.png", overwrite=True)
+    assert over == first
+    assert await comfy.file.read(first.as_output()) == png(2)
+    elsewhere = await comfy.file.upload_image(
+        png(3), filename="a.png", subfolder="deep/er", type="temp"
+    )
+    assert elsewhere == UploadedFile("a.png", "deep/er", "temp")
+    assert elsewhere.reference == "deep/er/a.png [temp]"
+    assert await comfy.file.read(elsewhere.as_output()) == png(3)
+
+
+@pytest.mark.parametrize("size", [0, 1, CHUNK, 3 * CHUNK + 5])
+async def test_uploading_a_file(
+    autojump_clock: MockClock, comfy: Comfy, tmp_path: Path, size: int
+) -> None:
+    file = tmp_path / "Grün ☃ 'x'.bin"
+    file.write_bytes(bytes(number % 251 for number in range(size)))
+    for source in (file, str(file)):
+        uploaded = await comfy.file.upload_image(source)
+        assert uploaded.reference == file.name
+        assert await comfy.file.read(uploaded.as_output()) == file.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("content", "suffix"),
+    [
+        (png(), ".png"),
+        (b"\xff\xd8\xff...", ".jpg"),
+        (b"GIF89a...", ".gif"),
+        (b"RIFF....WEBP", ".webp"),
+    ],
+)
+async def test_a_picture_without_a_name_gets_one_by_its_content(
+    autojump_clock: MockClock, comfy: Comfy, content: bytes, suffix: str
+) -> None:
+    first = await comfy.file.upload_image(content)
+    assert first.filename.endswith(suffix)
+    assert await comfy.file.upload_image(content) == first
+    assert await comfy.file.upload_image(content + b"other") != first
+
+
+@pytest.mark.parametrize(
+    ("source", "filename", "message"),
+    [
+        (b"some text", None, "have no name; give filename"),
+        (b"", "", "cannot be uploaded as ''"),
+        (b"", "../a.png", "its name alone"),
+        (b"", "a\\b.png", "its name alone"),
+        (b"", "a\0b", "its name alone"),
+        ("folder/", None, "cannot be uploaded as ''"),
+    ],
+)
+def test_names_that_are_none(source: Any, filename: str | None, message: str) -> None:
+    workflow = loading()
+    with pytest.raises(FileError, match=message):
+        workflow.attach_image("1", "image", source, filename=filename)
+    assert "replaced" in workflow.to_json()
+
+
+async def test_a_file_is_sent_as_browsers_send_it(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    form = FileForm((("type", "input"),), "image", 'a"\r\nb.png', b"content")
+    async with open_form(form) as stream:
+        body = b"".join([piece async for piece in stream])
+    headers = dict(stream.headers)
+    boundary = headers["Content-Type"].removeprefix("multipart/form-data; boundary=")
+    assert headers["Content-Length"] == str(len(body))
+    assert body.decode().split("\r\n") == [
+        f"--{boundary}",
+        'Content-Disposition: form-data; name="type"',
+        "",
+        "input",
+        f"--{boundary}",
+        'Content-Disposition: form-data; name="image"; filename="a%22%0D%0Ab.png"',
+        "Content-Type: application/octet-stream",
+        "",
+        "content",
+        f"--{boundary}--",
+        "",
+    ]
+
+
+async def test_a_file_that_changes_while_it_is_sent(
+    autojump_clock: MockClock, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.png"
+    file.write_bytes(b"12345")
+    async with open_form(FileForm((), "image", "a.png", str(file))) as stream:
+        length = int(dict(stream.headers)["Content-Length"])
+        file.write_bytes(b"123456789")
+        assert len(b"".join([piece async for piece in stream])) == length
+    async with open_form(FileForm((), "image", "a.png", str(file))) as stream:
+        file.write_bytes(b"1")
+        with pytest.raises(OSError, match=r"'a\.png' became shorter while it was sent"):
+            async for _ in stream:
+                pass
+
+
+async def test_what_the_server_says_of_an_upload(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    with pytest.raises(FileError, match=r"refuses to store 'a\.png' \(subfolder '\.\./\.\.'"):
+        await comfy.file.upload_image(png(), filename="a.png", subfolder="../..")
+    for body in (b"[]", b"{}", b'{"name": ""}', b'{"name": 3}'):
+        server.faults.answer(UPLOAD, 200, body)
+        with pytest.raises(ResponseError, match="the name of the uploaded file"):
+            await comfy.file.upload_image(png())
+    server.faults.answer(UPLOAD, 200, b'{"name": "b.png", "subfolder": "a\\\\b", "type": null}')
+    assert (await comfy.file.upload_image(png())).reference == "a/b/b.png"
+    server.faults.break_connection(UPLOAD)
+    with pytest.raises(DisconnectedError):
+        await comfy.file.upload_image(png())
+
+
+async def test_a_file_that_is_too_large(autojump_clock: MockClock) -> None:
+    async with (
+        open_embedded_server(max_upload_size=1000) as server,
+        open_comfy(server.url, transport=server.transport) as comfy,
+    ):
+        with pytest.raises(RequestTooLargeError):
+            await comfy.file.upload_image(bytes(2000), filename="a.bin")
+
+
+async def test_an_attached_file_is_uploaded_and_named(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.png"
+    workflow = loading().attach_image("1", "image", file, subfolder="mine")
+    workflow.attach_image("2", "image", png(9))
+    before = workflow.to_dict()
+    for number in range(2):  # it is read with each run
+        file.write_bytes(png(number))
+        sent = await ran(comfy, workflow)
+        assert sent["1"]["inputs"]["image"] == ["mine/a.png", "mine/a (1).png"][number]
+        assert sent["2"]["inputs"]["image"].endswith(".png")
+    assert workflow.to_dict() == before
+    assert server.statistics().requests[UPLOAD] == 4
+
+
+async def test_a_file_that_is_attached_twice_is_uploaded_once(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.png"
+    file.write_bytes(png())
+    workflow = loading().attach_image("1", "image", file).attach_image("2", "image", str(file))
+    sent = await ran(comfy, workflow)
+    assert sent["1"]["inputs"] == sent["2"]["inputs"] == {"image": "a.png"}
+    assert server.statistics().requests[UPLOAD] == 1
+
+
+async def test_what_is_not_needed_is_not_uploaded(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    await comfy.file.upload_image(png(), filename="a.png")
+    set_later = loading("a.png").attach_image("1", "image", png(1)).set("1.inputs.image", "a.png")
+    assert (await ran(comfy, set_later))["1"]["inputs"]["image"] == "a.png"
+    set_later = loading("a.png").attach_image("1", "image", png(1)).input("1", "image", "a.png")
+    await comfy.run(set_later)
+    bypassed = loading("a.png").attach_image("2", "image", png(1)).bypass("2", "8")
+    await comfy.run(bypassed)
+    assert server.statistics().requests[UPLOAD] == 1
+    replaced = loading("a.png").attach_image("1", "image", png(1), filename="1.png")
+    replaced.attach_image("1", "image", png(2), filename="2.png")
+    assert (await ran(comfy, replaced.copy()))["1"]["inputs"]["image"] == "2.png"
+    assert server.statistics().requests[UPLOAD] == 2
+
+
+async def test_attaching_a_folder(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer, tmp_path: Path
+) -> None:
+    for number in range(3):
+        (tmp_path / f"{number}.png").write_bytes(png(number))
+    workflow = Workflow(prompts.image())
+    workflow.attach_folder("set", sorted(tmp_path.iterdir()))
+    workflow.attach_folder("set", {"3.png": png(3), "0 too.png": tmp_path / "0.png"})
+    await comfy.run(workflow.copy())
+    for number, name in enumerate(["0.png", "1.png", "2.png", "3.png"]):
+        there = {"filename": name, "subfolder": "set", "type": "input"}
+        assert await comfy.file.read(there) == png(number)
+    assert server.statistics().requests[UPLOAD] == 5
+
+
+def test_attaching_to_no_node() -> None:
+    with pytest.raises(WorkflowError, match="there is no node '77'"):
+        loading().attach_image("77", "image", png())
+
+
+def test_files_are_no_json() -> None:
+    for workflow in (
+        loading().attach_image("1", "image", png()),
+        loading().attach_folder("a", {"b.png": png()}),
+    ):
+        with pytest.raises(WorkflowError, match="files are attached"):
+            workflow.to_json()
+
+
+async def test_files_that_would_overwrite_each_other(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    workflow = loading().attach_image("1", "image", png(1), filename="a.png", overwrite=True)
+    workflow.attach_image("2", "image", png(2), filename="a.png")
+    with pytest.raises(WorkflowError, match=r"two different files are attached as 'a\.png'"):
+        await comfy.run(workflow)
+    assert UPLOAD not in server.statistics().requests
+    workflow.attach_image("1", "image", png(1), filename="a.png")
+    sent = await ran(comfy, workflow)
+    names = {sent[node_id]["inputs"]["image"] for node_id in "12"}
+    assert names == {"a.png", "a (1).png"}
+
+
+async def test_an_upload_that_fails_ends_the_run_before_it_begins(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer, tmp_path: Path
+) -> None:
+    missing = loading().attach_image("1", "image", tmp_path / "none.png")
+    missing.attach_image("2", "image", png())
+    with pytest.raises(FileNotFoundError, match=r"none\.png"):
+        await comfy.run(missing)
+    server.faults.answer(UPLOAD, 500, times=9)
+    both = loading().attach_image("1", "image", png(1)).attach_image("2", "image", png(2))
+    with pytest.raises(ResponseError, match="HTTP status 500"):
+        await comfy.run(both)
+    assert "POST /prompt" not in server.statistics().requests
+
+
+async def test_cancelled_while_it_uploads(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.png"
+    file.write_bytes(png())
+    server.faults.hang(UPLOAD, times=2)
+    workflow = loading().attach_image("1", "image", png(1)).attach_image("2", "image", file)
+    with trio.move_on_after(5) as deadline:
+        await comfy.run(workflow)
+    assert deadline.cancelled_caught
+    assert comfy._session.http.statistics().borrowed_tokens == 0
+    assert "POST /prompt" not in server.statistics().requests
+    server.faults.clear()
+    await comfy.run(workflow)
+
+
+async def test_no_more_uploads_at_once_than_requests(autojump_clock: MockClock) -> None:
+    async with (
+        open_embedded_server() as server,
+        open_comfy(server.url, transport=server.transport, max_requests=2) as comfy,
+    ):
+        server.faults.slow(UPLOAD, 1.0)
+        workflow = Workflow(prompts.image())
+        workflow.attach_folder("many", {f"{number}.png": png(number) for number in range(6)})
+        started = trio.current_time()
+        await comfy.submit(workflow)
+        assert trio.current_time() - started == pytest.approx(3.0)
