@@ -40,6 +40,7 @@ LAYERS: list[set[str]] = [
         "_effects",
         "_errors",
         "_events",
+        "_file_choices",
         "_graph",
         "_graph_reader",
         "_lazy_package",
