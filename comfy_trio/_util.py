@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NoReturn, TypeAlias, TypeGuard, TypeVar, cast
+from difflib import get_close_matches
+from reprlib import Repr
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias, TypeGuard, TypeVar, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 T = TypeVar("T")
 
@@ -31,6 +36,24 @@ def as_object(value: object) -> JSONObject:
 def as_list(value: object) -> list[Any]:
     """Return a value that came from JSON if it is a list, or else an empty one."""
     return value if is_list(value) else []
+
+
+_SHORT: Final = Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
+
+
+def shorten(value: object) -> str:
+    """Return a value that came from JSON as a message shows it: as Python does, but not long."""
+    return _SHORT.repr(value)
+
+
+def nearest(name: object, candidates: Iterable[object]) -> str | None:
+    """Return what was probably meant by a name that is wrong; None if nothing is near it."""
+    if not isinstance(name, str):
+        return None
+    names = {each.casefold(): each for each in candidates if isinstance(each, str)}
+    close = get_close_matches(name.casefold(), names, n=1)
+    return names[close[0]] if close else None
 
 
 def raise_saving_context(error: BaseException) -> NoReturn:
