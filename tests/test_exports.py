@@ -77,7 +77,7 @@ LAYERS: list[set[str]] = [
     },
     {"_http", "_network", "_nursery", "_transport", "_websocket"},
     {"_connection", "_mailbox", "_session", "_supervisor", "_tracker"},
-    {"_client", "_file", "_job", "_node"},
+    {"_client", "_file", "_foresight", "_job", "_node"},
     {"__init__", "testing"},
     {"__main__", "_cli", "_codegen"},
 ]
