@@ -75,7 +75,8 @@ def judge(
     }
     fill_seeds(prompt, ranges, _lowest)
     seen = survey(prompt, definitions, rules)
-    verdict = validate_prompt(prompt, definitions, custom=seen.own_checks, rules=rules)
+    plain = {node_id: _with_title_or_none(node) for node_id, node in prompt.items()}
+    verdict = validate_prompt(plain, definitions, custom=seen.own_checks, rules=rules)
     overlooked = look_over(seen)
     errors = [*overlooked.errors, *findings_of(verdict, seen, overlooked.explained)]
     cycle = find_cycle(prompt)
@@ -98,6 +99,13 @@ def judge(
         certain=not sendable or _is_certain(verdict, seen, overlooked.explained),
         prompt=prompt,
     )
+
+
+def _with_title_or_none(node: JSONObject) -> JSONObject:
+    """Return a node without what is no ``_meta``, over which a server fails (HTTP status 500)."""
+    if is_object(node.get("_meta", {})):
+        return node
+    return {key: value for key, value in node.items() if key != "_meta"}
 
 
 def _lowest(limits: SeedRange) -> int:

@@ -120,7 +120,7 @@ def _declared(
             definition.get("input", {}), node["inputs"], expand=rules.expand_dynamic
         )
         return {name: spec for name, spec, _ in declared if spec[0] is not None}
-    except (AttributeError, IndexError, KeyError, StopIteration, TypeError):
+    except (AttributeError, IndexError, KeyError, StopIteration, TypeError, ValueError):
         return None
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from ._util import as_object
 from ._validation import CustomValidation
 
 if TYPE_CHECKING:
@@ -67,8 +68,5 @@ def names_file(class_type: str, name: str, spec: InputSpec) -> bool:
 
 def is_upload(spec: InputSpec) -> bool:
     """Tell whether the canvas shows an upload button at an input."""
-    match spec:
-        case [_, {**options}, *_]:
-            return any(key.endswith("_upload") and value for key, value in options.items())
-        case _:
-            return False
+    options = as_object(spec[1] if len(spec) > 1 else None)
+    return any(key.endswith("_upload") and value for key, value in options.items())

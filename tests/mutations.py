@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Prompt = dict[str, Any]
 
-LITERALS = (
+LITERALS: tuple[Any, ...] = (
     *(0, 1, 65, 3.7, -5, 10**9, True, False, None, "7", "5.7", "false", "", "nonsense", {}),
     *({"a": 1}, {"__value__": 3}, {"__value__": ["a"]}, "lanczos", "disabled"),
 )
@@ -93,7 +93,8 @@ def _pick(prompt: Prompt, rng: random.Random) -> tuple[Prompt, str | None]:
 
 def _drop(prompt: Prompt, rng: random.Random) -> None:
     inputs, name = _pick(prompt, rng)
-    inputs.pop(name, None)
+    if name is not None:
+        del inputs[name]
 
 
 def _give_literal(prompt: Prompt, rng: random.Random) -> None:

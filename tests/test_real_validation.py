@@ -13,6 +13,7 @@ from mutations import dynamic_prompts, mutate, valid_prompts
 
 from comfy_trio import FindingKind, open_comfy
 from comfy_trio._replies import post
+from comfy_trio._util import as_object
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -34,23 +35,20 @@ async def comfy() -> AsyncGenerator[Comfy, None]:
             yield comfy
 
 
-def told(answer: dict[str, Any]) -> tuple[object, dict[str, list[object]]]:
+def told(answer: dict[str, Any]) -> object:
     """What of an answer does not depend on the order in which a server looks, which is random."""
-    node_errors = answer.get("node_errors") or {}
-    kinds = {error["type"] for each in node_errors.values() for error in each["errors"]}
-    errors = {
+    error = as_object(answer.get("error"))
+    # The details name only the output nodes themselves, in that order.
+    verdict = (error.get("type"), error.get("message"))
+    if any(kind in EXCEPTIONS for _, kind in kinds_of(answer)):
+        return verdict, "an exception, which ends the look"
+    return verdict, {
         node_id: sorted(map(_told, report["errors"]), key=str)
-        for node_id, report in node_errors.items()
-        if not kinds & EXCEPTIONS or {each["type"] for each in report["errors"]} & EXCEPTIONS
+        for node_id, report in as_object(answer.get("node_errors")).items()
     }
-    error = answer.get("error") or {}
-    # The details name only the output nodes that were looked at, in that random order.
-    return (error.get("type"), error.get("message")), errors
 
 
 def _told(error: dict[str, Any]) -> object:
-    if error["type"] in EXCEPTIONS:
-        return "exception"
     return error["type"], error["message"], error["details"], error["extra_info"]["input_name"]
 
 
@@ -69,7 +67,7 @@ async def ask(comfy: Comfy, prompt: dict[str, Any]) -> dict[str, Any]:
 def kinds_of(answer: dict[str, Any]) -> set[tuple[str, str]]:
     return {
         (node_id, error["type"])
-        for node_id, report in (answer.get("node_errors") or {}).items()
+        for node_id, report in as_object(answer.get("node_errors")).items()
         for error in report["errors"]
     }
 
