@@ -84,9 +84,11 @@ def workflow() -> Prompt:
     }
 
 
-def judged(changes: Prompt, *, version: str | None = None, **more: Any) -> Validation:
-    """The verdict on a good workflow, the sampler of which has other inputs."""
-    prompt = {**workflow(), **more}
+def judged(
+    changes: Prompt, more: Prompt | None = None, *, version: str | None = None
+) -> Validation:
+    """The verdict on a good workflow with more nodes, whose sampler has other inputs."""
+    prompt = {**workflow(), **(more or {})}
     prompt["2"]["inputs"] |= changes
     return validate(prompt, CLASSES, version=version)
 
@@ -158,7 +160,7 @@ def test_the_server_s_errors_come_by_node_and_input() -> None:
     ],
 )
 def test_messages(changes: Prompt, message: str) -> None:
-    [error] = judged(changes, **{"4": node("Load", ckpt_name="sd15.safetensors")}).errors
+    [error] = judged(changes, {"4": node("Load", ckpt_name="sd15.safetensors")}).errors
     assert str(error).startswith(f'node 2 (Sampler, "Draw"), {message}')
 
 
@@ -170,7 +172,7 @@ def test_what_is_missing() -> None:
 
 
 def test_an_output_that_is_left_out() -> None:
-    validation = judged({}, **{"10": node("Save", "Second")})
+    validation = judged({}, {"10": node("Save", "Second")})
     assert validation.accepted
     assert validation.outputs == ("9",)
     assert validation.left_out == ("10",)
@@ -183,7 +185,7 @@ def test_an_output_that_is_left_out() -> None:
 
 
 def test_every_unknown_class_is_named_and_what_it_may_be() -> None:
-    validation = judged({}, **{"3": node("Sampeler"), "4": node("Nothing like it")})
+    validation = judged({}, {"3": node("Sampeler"), "4": node("Nothing like it")})
     assert kinds(validation.errors) == [
         ("3", "missing_node_type", None),
         ("4", "missing_node_type", None),
@@ -216,7 +218,7 @@ def test_findings_are_in_the_order_of_the_nodes() -> None:
 
 def test_files_may_be_there_by_now() -> None:
     load_node = node("Load", ckpt_name="sd15.safetensor")
-    validation = judged({}, **{"4": load_node, "9": node("Save", value=["4", 0])})
+    validation = judged({}, {"4": load_node, "9": node("Save", value=["4", 0])})
     [error] = validation.errors
     assert error.kind == "value_not_in_list"
     assert error.may_be_stale
@@ -231,7 +233,7 @@ def test_choices_that_are_no_files_are_not_stale() -> None:
 
 def test_files_with_an_upload_button_are_the_server_s_to_find() -> None:
     load_node = node("Load", ckpt_name="sd15.safetensors", picture="b.png")
-    validation = judged({}, **{"4": load_node, "9": node("Save", value=["4", 0])})
+    validation = judged({}, {"4": load_node, "9": node("Save", value=["4", 0])})
     assert validation.accepted
     warning = validation.warnings[-1]
     assert (warning.kind, warning.may_be_stale) == ("unlisted_file", True)
@@ -246,9 +248,9 @@ def test_core_classes_with_checks_of_their_own_pass() -> None:
 
 def test_a_refusal_is_certain_only_if_it_is_for_every_output() -> None:
     broken = {"3": node("Latent"), "10": node("Save", value=["3", 0])}
-    assert not judged({"sampler_name": "eulr"}, **broken).certain
-    assert judged({"sampler_name": "eulr", "steps": 0}, **broken).certain
-    assert judged({"sampler_name": "eulr", "latent": ["3", 0]}, **broken).certain
+    assert not judged({"sampler_name": "eulr"}, broken).certain
+    assert judged({"sampler_name": "eulr", "steps": 0}, broken).certain
+    assert judged({"sampler_name": "eulr", "latent": ["3", 0]}, broken).certain
 
 
 # What servers overlook
@@ -274,7 +276,7 @@ def test_hidden_inputs_and_those_of_the_canvas_are_no_misspellings() -> None:
 
 def test_dangling_links_are_never_sent() -> None:
     for name, stray in (("latent", {}), ("mask", {}), ("other", {}), ("x", {"5": node("Latent")})):
-        validation = judged({name: ["22", 0]}, **stray)
+        validation = judged({name: ["22", 0]}, stray)
         found = next(each for each in validation.errors if each.node_id == "2")
         assert (found.kind, found.input_name) == (FindingKind.DANGLING_LINK, name)
         assert found.suggestion == "2"
@@ -287,7 +289,7 @@ def test_dangling_links_are_never_sent() -> None:
 
 
 def test_dangling_links_of_what_does_not_run() -> None:
-    validation = judged({}, **{"5": node("Latent", width=["nowhere", 0])})
+    validation = judged({}, {"5": node("Latent", width=["nowhere", 0])})
     assert kinds(validation.errors) == [("5", FindingKind.DANGLING_LINK, "width")]
     assert kinds(validation.warnings) == [("5", FindingKind.UNUSED_NODE, None)]
     assert str(validation).startswith("not to be sent\n")
@@ -312,7 +314,7 @@ def test_links_of_a_wrong_form() -> None:
         ("2", FindingKind.MALFORMED_LINK, "latent")
     ]
     assert kinds(judged({"latent": ["1", 0, 0]}).errors) == [("2", "bad_linked_input", "latent")]
-    unused = judged({}, **{"5": node("Latent", width=[1, 2, 3])})
+    unused = judged({}, {"5": node("Latent", width=[1, 2, 3])})
     assert unused.accepted
     assert unused.warnings[0].kind == FindingKind.MALFORMED_LINK
 
@@ -331,7 +333,7 @@ def test_cycles(version: str) -> None:
 
 
 def test_nodes_that_nothing_uses_are_not_looked_at_further() -> None:
-    validation = judged({}, **{"5": node("Latent", wdth=3), "6": node("Sampler", seed="x")})
+    validation = judged({}, {"5": node("Latent", wdth=3), "6": node("Sampler", seed="x")})
     assert validation.accepted
     assert kinds(validation.warnings) == [
         ("5", FindingKind.UNUSED_NODE, None),
@@ -416,7 +418,7 @@ def test_a_refusal_is_raised_as_running_it_would_raise_it() -> None:
 
 @pytest.mark.parametrize("version", ["0.3.64", "0.27.0"])
 def test_an_unknown_class_is_raised_likewise(version: str) -> None:
-    validation = judged({}, version=version, **{"3": node("Sampeler")})
+    validation = judged({}, {"3": node("Sampeler")}, version=version)
     with pytest.raises(MissingNodeError) as caught:
         validation.raise_if_refused()
     assert (caught.value.node_id, caught.value.class_type) == ("3", "Sampeler")
