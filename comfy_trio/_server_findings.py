@@ -27,6 +27,8 @@ DEPENDS_ON_THE_MOMENT: Final = frozenset(
 )
 """Errors that other definitions, as of now, might take back."""
 
+_NO_SPEC: Final[InputSpec] = ["", {}]
+
 
 def findings_of(verdict: Verdict, survey: Survey, explained: Collection[str]) -> Iterator[Finding]:
     """Yield a finding for each error of a verdict.
@@ -75,7 +77,7 @@ def _of_input(error: JSONObject, node_id: str, survey: Survey) -> Finding:
     name = info.get("input_name")
     # Of an exception, the input named is that of the node downstream.
     own = isinstance(name, str) and error["type"] not in EXCEPTIONS
-    spec = survey.declared.get(node_id, {}).get(str(name), ["", {}]) if own else ["", {}]
+    spec = _spec(survey, node_id, str(name)) if own else _NO_SPEC
     value = info.get("received_value")
     choices = choices_of(spec) or ()
     wrong_choice = error["type"] == "value_not_in_list"
@@ -93,6 +95,10 @@ def _of_input(error: JSONObject, node_id: str, survey: Survey) -> Finding:
         suggestion=nearest(value, choices) if wrong_choice else None,
         may_be_stale=stale,
     )
+
+
+def _spec(survey: Survey, node_id: str, name: str) -> InputSpec:
+    return survey.declared.get(node_id, {}).get(name, _NO_SPEC)
 
 
 def _message(error: JSONObject, info: JSONObject, spec: InputSpec, survey: Survey) -> str:

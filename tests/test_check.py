@@ -25,6 +25,7 @@ from comfy_trio import (
     validate,
 )
 from comfy_trio._check import judge, rules_of
+from comfy_trio._util import as_object
 from comfy_trio._validation import NEWEST_RULES, ValidationRules
 
 ROOT = Path(__file__).parent.parent
@@ -452,12 +453,12 @@ def posted(version: str) -> list[Any]:
 def test_as_the_real_server(version: str, definitions: dict[str, Any]) -> None:
     compared = 0
     for request, reply in posted(version):
-        prompt = request.get("prompt") or {}
+        prompt = as_object(request.get("prompt"))
         if "partial_execution_targets" in request or not all(
             "class_type" in each and "inputs" in each for each in prompt.values()
         ):
             continue
-        if not prompt or (reply.get("error") or {}).get("type") == "invalid_prompt_id":
+        if not prompt or as_object(reply.get("error")).get("type") == "invalid_prompt_id":
             continue
         validation = validate(prompt, definitions, version=version)
         own = {
@@ -469,7 +470,7 @@ def test_as_the_real_server(version: str, definitions: dict[str, Any]) -> None:
         if own:
             assert validation.warnings[0].kind == FindingKind.UNLISTED_FILE
             continue
-        assert validation.reason == (reply.get("error") or {}).get("type", "")
+        assert validation.reason == as_object(reply.get("error")).get("type", "")
         assert {
             node_id: sorted((error.type, error.input_name or "") for error in errors.errors)
             for node_id, errors in validation.node_errors.items()
@@ -516,7 +517,7 @@ def test_long_chains() -> None:
     assert len(validation.warnings) == 2000
 
 
-json_values = st.recursive(
+json_values: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers(-3, 2**70) | st.floats() | st.text(max_size=5),
     lambda inner: (
         st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
@@ -524,7 +525,7 @@ json_values = st.recursive(
     max_leaves=10,
 )
 ids = st.sampled_from(string.digits[:4])
-links = st.lists(ids | st.integers(-2, 3), max_size=3)
+links: st.SearchStrategy[Any] = st.lists(ids | st.integers(-2, 3), max_size=3)
 names = st.sampled_from(["a", "b", "b.c", "b.c0", "seed"])
 types = st.sampled_from(
     [
@@ -532,7 +533,7 @@ types = st.sampled_from(
         *("COMFY_DYNAMICCOMBO_V3", "COMFY_DYNAMICSLOT_V3"),
     ]
 )
-options = json_values | st.fixed_dictionaries(
+options: st.SearchStrategy[Any] = json_values | st.fixed_dictionaries(
     {},
     optional={
         "min": json_values,
@@ -542,8 +543,10 @@ options = json_values | st.fixed_dictionaries(
         "template": json_values,
     },
 )
-specs = st.one_of(json_values, st.lists(types, min_size=1), st.tuples(types, options).map(list))
-definitions = st.dictionaries(
+specs: st.SearchStrategy[Any] = st.one_of(
+    json_values, st.lists(types, min_size=1), st.tuples(types, options).map(list)
+)
+definitions: st.SearchStrategy[Any] = st.dictionaries(
     st.sampled_from("TU"),
     json_values
     | st.fixed_dictionaries(
@@ -557,7 +560,7 @@ definitions = st.dictionaries(
         optional={"output": json_values | st.lists(types), "output_node": st.booleans()},
     ),
 )
-prompts = st.dictionaries(
+prompts: st.SearchStrategy[Any] = st.dictionaries(
     ids,
     st.fixed_dictionaries(
         {

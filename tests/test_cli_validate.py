@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import trio
-from prompts import image
+from prompts import image, node
 from rich.console import Console
 
 from comfy_trio.__main__ import main
@@ -68,7 +68,7 @@ async def test_by_a_server(tmp_path: Path) -> None:
 
 
 async def test_the_version_decides(tmp_path: Path) -> None:
-    prompt = {**image(), "5": {"class_type": "Nope", "inputs": {}}}
+    prompt = {**image(), "5": node("Nope")}
     file = file_of(tmp_path, prompt)
     options = ValidateOptions(file=file, object_info=STUBS, server_version="0.3.64")
     assert (await run(options))[1].startswith("refused (invalid_prompt)\n")
