@@ -35,9 +35,12 @@ SOCKETS: Final = frozenset(
 
 _CHOOSER: Final = "COMFY_DYNAMICCOMBO_V3"
 _OF_THE_CANVAS: Final = frozenset(
-    {"audioUI", "clear", "upload", "upload 3d model", "upload extra resources"}
+    {
+        *("audioUI", "clear", "preview", "refresh"),
+        *("upload", "upload 3d model", "upload extra resources"),
+    }
 )
-"""Inputs that the canvas itself adds to its exports: its buttons and players."""
+"""Inputs that the canvas itself adds to its exports: its buttons, players and displays."""
 
 
 @attrs.frozen

@@ -41,6 +41,7 @@ def load(path: Path) -> dict[str, Any]:
 STUBS = load(ROOT / "stubs" / "object_info-0.27.0.json")
 OLD = load(FIXTURES / "servers" / "object_info-0.3.64.json")
 TEMPLATES = load(FIXTURES / "canvas" / "prompts-0.27.0.json")
+OLD_TEMPLATES = load(FIXTURES / "canvas" / "prompts-0.3.64.json")
 
 SAMPLER = {
     "seed": ["INT", {"min": 0, "max": 2**64 - 1}],
@@ -488,21 +489,38 @@ def test_as_the_real_server(version: str, definitions: dict[str, Any]) -> None:
 # Real prompts, and any
 
 
-def test_templates_of_the_real_frontend() -> None:
-    found = {FindingKind.UNLISTED_FILE, FindingKind.UNUSED_NODE}
-    without_output: list[str] = []
-    for name, prompt in TEMPLATES.items():
+@pytest.mark.parametrize(
+    ("version", "templates", "definitions", "outdated"),
+    [
+        ("0.27.0", TEMPLATES, STUBS, {"gsl_starter_1_2"}),
+        # Their values are from before these classes had the inputs that they have now.
+        (
+            "0.3.64",
+            OLD_TEMPLATES,
+            OLD,
+            {
+                "api_moonvalley_video_to_video_motion_transfer",
+                "api_moonvalley_video_to_video_pose_control",
+                "api_rodin_gen2",
+            },
+        ),
+    ],
+)
+def test_templates_of_the_real_frontend(
+    version: str, templates: Prompt, definitions: Prompt, outdated: set[str]
+) -> None:
+    found: set[str] = set()
+    for name, prompt in templates.items():
         if not all("class_type" in each for each in prompt.values()):
             continue  # of a custom node that the frontend did not have
-        validation = validate(prompt, STUBS, version="0.27.0")
-        if validation.reason == "prompt_no_outputs":
-            without_output.append(name)
-            continue
-        # The models are not there, and neither are the pictures.
-        assert all(each.may_be_stale for each in validation.errors), name
-        assert {each.kind for each in validation.warnings} <= found, name
+        validation = validate(prompt, definitions, version=version)
+        # The models are not there, and neither are the pictures; all else is right.
+        if not all(each.may_be_stale for each in validation.errors):
+            found.add(name)
+        kinds_found = {each.kind for each in validation.warnings}
+        assert kinds_found <= {FindingKind.UNLISTED_FILE, FindingKind.UNUSED_NODE}, name
         assert validation.conversions == (), name
-    assert without_output == ["gsl_starter_1_2"]
+    assert found == outdated
 
 
 def test_long_chains() -> None:
