@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from comfy_trio._file_choices import are_files
+
 from .declarations import Autogrow, MatchType, NodeDeclaration, Output
-from .files import are_files
 from .parse_inputs import ANYTHING, MATCHTYPE, Place, is_dynamic, parse_inputs, parse_types, unique
 from .values import as_list, as_object, as_text, is_list, is_object, quote
 

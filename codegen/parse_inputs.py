@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Final, TypeGuard
 
 import attrs
 
+from comfy_trio._file_choices import are_files
+
 from .declarations import (
     Autogrow,
     Choice,
@@ -20,7 +22,6 @@ from .declarations import (
     Socket,
     Text,
 )
-from .files import are_files
 from .numbers import parse_number
 from .values import as_list, as_object, as_text, is_list, is_object, is_plain, quote
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ._address import BearerCredentials as BearerCredentials
     from ._address import Credentials as Credentials
     from ._address import HeaderCredentials as HeaderCredentials
+    from ._check import validate as validate
     from ._client import Comfy as Comfy
     from ._client import open_comfy as open_comfy
     from ._connection import ConnectionState as ConnectionState
@@ -76,12 +77,17 @@ if TYPE_CHECKING:
     from ._transport import WebSocketUnreachable as WebSocketUnreachable
     from ._unknown_node import UnknownNode as UnknownNode
     from ._upload import UploadedFile as UploadedFile
+    from ._validation_report import Conversion as Conversion
+    from ._validation_report import Finding as Finding
+    from ._validation_report import FindingKind as FindingKind
+    from ._validation_report import Validation as Validation
     from ._wire_types import OutputFile as OutputFile
     from ._workflow import Workflow as Workflow
 
 # The same list for the interpreter; a test compares the two.
 _HOMES = {
     "_address": "BasicCredentials BearerCredentials Credentials HeaderCredentials",
+    "_check": "validate",
     "_client": "Comfy open_comfy",
     "_connection": "ConnectionState ReconnectPolicy",
     "_errors": (
@@ -104,6 +110,7 @@ _HOMES = {
     "_transport": "Transport WebSocket WebSocketClosed WebSocketRejected WebSocketUnreachable",
     "_unknown_node": "UnknownNode",
     "_upload": "UploadedFile",
+    "_validation_report": "Conversion Finding FindingKind Validation",
     "_wire_types": "OutputFile",
     "_workflow": "Workflow",
 }

@@ -16,6 +16,7 @@ from ._bypass import classes_concerned
 from ._connection import ConnectionState, ReconnectPolicy
 from ._errors import ComfyError, ResponseError
 from ._file import FileNamespace
+from ._foresight import Foresight
 from ._job import Job
 from ._logging import logger
 from ._network import NetworkTransport
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from ._transport import Transport
     from ._typed_node import OutputNode
     from ._util import JSONObject
+    from ._validation_report import Validation
     from ._wire import ServerEvent
 
 Runnable: TypeAlias = "Workflow | Graph | Mapping[str, Any] | OutputNode[Any]"
@@ -141,10 +143,12 @@ class Comfy(metaclass=NoPublicConstructor):
     """Files at the server."""
     node: NodeNamespace = attrs.field(init=False)
     """The classes of nodes that the server has."""
+    _foresight: Foresight = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self.file = FileNamespace._create(self._session.http)
         self.node = NodeNamespace._create(self._session.http)
+        self._foresight = Foresight(self._session, self.node)
 
     @property
     def url(self) -> str:
@@ -180,7 +184,7 @@ class Comfy(metaclass=NoPublicConstructor):
 
         Raises:
             WorkflowError: the workflow cannot be run by any server. Nothing was sent.
-            EnqueueFailedError: the server refused it.
+            EnqueueFailedError: the server refused it, or would; see `validate`.
             JobError, DisconnectedError: see `Job.wait`.
         """
         async with self._open_job(workflow_of(what, *more)) as job:
@@ -210,7 +214,7 @@ class Comfy(metaclass=NoPublicConstructor):
 
         Raises:
             WorkflowError: the workflow cannot be run by any server. Nothing was sent.
-            EnqueueFailedError: the server refused it.
+            EnqueueFailedError: the server refused it, or would; see `validate`.
             JobError, DisconnectedError: see `Job.wait`.
         """
         return self._open_job(workflow_of(what, *more))
@@ -243,7 +247,7 @@ class Comfy(metaclass=NoPublicConstructor):
 
         Raises:
             WorkflowError: the workflow cannot be run by any server. Nothing was sent.
-            EnqueueFailedError: the server refused it.
+            EnqueueFailedError: the server refused it, or would; see `validate`.
             ServerUnreachableError: the server cannot be reached. Nothing was sent.
             DisconnectedError: the connection broke, and the server does not have the job.
         """
@@ -297,6 +301,36 @@ class Comfy(metaclass=NoPublicConstructor):
         object_info = await self.node.definitions() if found.prompt is None else None
         return Workflow._from_source(found, object_info)
 
+    @overload
+    async def validate(
+        self, workflow: Workflow | Graph | Mapping[str, Any], /, *, refresh: bool = False
+    ) -> Validation: ...
+    @overload
+    async def validate(
+        self, output: OutputNode[Any], /, *more: OutputNode[Any], refresh: bool = False
+    ) -> Validation: ...
+    async def validate(
+        self, what: Runnable, /, *more: OutputNode[Any], refresh: bool = False
+    ) -> Validation:
+        """Judge a workflow as the server would, without sending it, and tell what it overlooks.
+
+        The server's definitions and version are asked for once, and again after the connection
+        was lost. From then on `run`, `open_job` and `submit` judge, too, what they are given: what
+        the server is certain to refuse is raised at once and not sent, and what it would overlook
+        is logged as a warning, each once. Without this call they do none of that.
+
+        Args:
+            what: A workflow, a graph, a prompt in API format, or an output node.
+            more: More output nodes.
+            refresh: Ask for the definitions anew, because files or classes have come or gone.
+
+        Raises:
+            WorkflowError: it is no workflow at all.
+            ResponseError, ServerUnreachableError, DisconnectedError: a request failed.
+        """
+        workflow = workflow_of(what, *more)
+        return await self._foresight.judge(await self._resolve(workflow), refresh=refresh)
+
     def server_events(self) -> Subscription[ServerEvent]:
         """Return an iterator over every event of the server from now on; see `comfy_trio.wire`.
 
@@ -313,23 +347,30 @@ class Comfy(metaclass=NoPublicConstructor):
 
     async def _plan(self, workflow: Workflow) -> JobPlan:
         workflow._check_outputs()
-        prompt = workflow.to_dict()
-        if workflow.bypassed:
-            classes = classes_concerned(prompt, workflow.bypassed)
-            declared = {each: await self._declaration(each) for each in classes}
-            prompt = workflow.resolved_prompt({k: v for k, v in declared.items() if v})
+        prompt = await self._resolve(workflow)
         check_prompt(prompt)
         ranges: dict[str, SeedRange] = {}
         for node_id, names in wants_seeds(prompt).items():
             declaration = await self._declaration(prompt[node_id]["class_type"])
             ranges[node_id] = seed_range(declaration, names)
+        auto_seeds = fill_seeds(prompt, ranges)
+        self._foresight.stop_what_is_refused(prompt)
         return JobPlan(
             prompt_id=str(uuid.uuid4()),
             prompt=prompt,
-            auto_seeds=fill_seeds(prompt, ranges),
+            auto_seeds=auto_seeds,
             aliases=workflow.outputs,
             node_ids=workflow.node_ids,
         )
+
+    async def _resolve(self, workflow: Workflow) -> JSONObject:
+        """Return the prompt that is sent for a workflow: without its bypassed nodes."""
+        prompt = workflow.to_dict()
+        if not workflow.bypassed:
+            return prompt
+        classes = classes_concerned(prompt, workflow.bypassed)
+        declared = {each: await self._declaration(each) for each in classes}
+        return workflow.resolved_prompt({k: v for k, v in declared.items() if v})
 
     async def _declaration(self, class_type: str) -> JSONObject:
         """Return a class's declaration, asked for once; empty if the server has none to give."""

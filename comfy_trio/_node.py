@@ -42,11 +42,15 @@ class NodeNamespace(metaclass=NoPublicConstructor):
     """`Comfy.node`: the classes of nodes that the server has."""
 
     _http: HttpClient = attrs.field(repr=False)
+    _latest: dict[str, JSONObject] = attrs.field(
+        factory=dict[str, "JSONObject"], init=False, repr=False
+    )
 
     async def definitions(self, class_type: str | None = None) -> dict[str, JSONObject]:
         """Return what the server declares of its classes of nodes, by class.
 
-        Each is asked for anew: choices such as file names change while a server runs.
+        Each is asked for anew: choices such as file names change while a server runs. What comes
+        is also what `Comfy.validate` goes by from then on.
 
         Args:
             class_type: The class to ask for; the result is empty if the server does not have it.
@@ -58,7 +62,12 @@ class NodeNamespace(metaclass=NoPublicConstructor):
         one = "" if class_type is None else f"/{quote_segment(class_type)}"
         reply = await self._http.request(get(f"/object_info{one}"))
         body = require_object(reply, "the declarations of nodes")
-        return {name: as_object(declaration) for name, declaration in body.items()}
+        found = {name: as_object(declaration) for name, declaration in body.items()}
+        if class_type is None:
+            self._latest = dict(found)
+        elif self._latest:
+            self._latest = {**self._latest, **found}
+        return found
 
     async def checkpoints(self) -> tuple[str, ...]:
         """Return the names of the checkpoints that the server can load, in its order.

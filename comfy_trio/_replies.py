@@ -246,16 +246,24 @@ def read_prompt_reply(reply: Reply, prompt: JSONObject) -> Accepted:
         number = body.get("number")
         return Accepted(
             number if isinstance(number, (int, float)) else 0,
-            _read_node_errors(body.get("node_errors"), prompt),
+            read_node_errors(body.get("node_errors"), prompt),
         )
     if reply.status in {401, 403, 407, 413}:
         raise_for_status(reply)
-    raise _refusal(reply, body, prompt)
+    raise refusal(reply.summary(), prompt)
 
 
-def _refusal(reply: Reply, body: JSON, prompt: JSONObject) -> EnqueueFailedError:
-    summary = reply.summary()
-    answer = as_object(body)
+def refusal(
+    summary: ReplySummary, prompt: JSONObject, *, foreseen: bool = False
+) -> EnqueueFailedError:
+    """Return the error for a prompt that the server refuses.
+
+    Args:
+        summary: The reply to POST /prompt.
+        prompt: What was sent.
+        foreseen: The reply is only what the server would say; nothing was sent.
+    """
+    answer = as_object(summary.body)
     error = as_object(answer.get("error"))
     if error:
         reason = str(error.get("type") or "")
@@ -266,13 +274,20 @@ def _refusal(reply: Reply, body: JSON, prompt: JSONObject) -> EnqueueFailedError
         )[:200]
     details = str(error.get("details") or "")
     info = as_object(error.get("extra_info"))
+    head = (
+        "the workflow was not sent, because the server would refuse it"
+        if foreseen
+        else "the server refused the workflow"
+    )
     unknown_class = reason == "invalid_prompt" and "does not exist" in sentence
     if reason == "missing_node_type" or unknown_class:
-        return _missing_node(summary, reason, sentence, details, info, prompt)
-    node_errors = _read_node_errors(answer.get("node_errors"), prompt)
+        return _missing_node(head, summary, reason, sentence, details, info, prompt)
+    node_errors = read_node_errors(answer.get("node_errors"), prompt)
+    particulars = [] if foreseen else [f"HTTP status {summary.status}"]
+    particulars += [reason] if reason and reason != sentence else []
     lines = [
-        f"the server refused the workflow (HTTP status {reply.status}"
-        + (f", {reason})" if reason and reason != sentence else ")")
+        head
+        + (f" ({', '.join(particulars)})" if particulars else "")
         + (f": {sentence}" if sentence else "")
     ]
     lines += [f"  {errors}" for errors in node_errors.values()]
@@ -282,6 +297,7 @@ def _refusal(reply: Reply, body: JSON, prompt: JSONObject) -> EnqueueFailedError
 
 
 def _missing_node(
+    head: str,
     summary: ReplySummary,
     reason: str,
     sentence: str,
@@ -295,7 +311,7 @@ def _missing_node(
     class_type = node.get("class_type") or info.get("class_type")
     title = title_of(node)
     return MissingNodeError(
-        f"the server refused the workflow: {describe_node(node_id, class_type, title)} is of a"
+        f"{head}: {describe_node(node_id, class_type, title)} is of a"
         f" class that the server does not have ({sentence}). Install the custom nodes that hold"
         " it, or compare the name with those in /object_info",
         summary,
@@ -305,7 +321,7 @@ def _missing_node(
     )
 
 
-def _read_node_errors(value: object, prompt: JSONObject) -> dict[str, NodeErrors]:
+def read_node_errors(value: object, prompt: JSONObject) -> dict[str, NodeErrors]:
     """Read ``node_errors``. Proxies and hosted servers send ``[]`` for none."""
     return {
         node_id: _read_node_error(node_id, as_object(errors), prompt)

@@ -82,6 +82,7 @@ class Session:
             on_reconnected=self._on_reconnected,
         )
         self.supervisor = JobSupervisor(self.http, self.cleanup_http, lambda: self.connection.state)
+        self.reconnections = 0
         self._subscribers: WeakSet[Mailbox[ServerEvent]] = WeakSet()
         self._event_numbers = itertools.count()
         self._nursery: trio.Nursery | None = None
@@ -104,6 +105,7 @@ class Session:
 
     def _on_reconnected(self) -> None:
         logger.info("%s: the WebSocket is back", self.address)
+        self.reconnections += 1
         self.supervisor.doubt_all()
 
     def subscribe(self) -> Mailbox[ServerEvent]:

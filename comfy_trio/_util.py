@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, NoReturn, TypeAlias, TypeGuard, TypeVar, cast
+from difflib import get_close_matches
+from reprlib import Repr
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias, TypeGuard, TypeVar, cast
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 T = TypeVar("T")
 
@@ -50,6 +55,24 @@ def load_json(text: str | bytes) -> Any:
 def _finite(text: str) -> float | None:
     number = float(text)
     return number if math.isfinite(number) else None
+
+
+_SHORT: Final = Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
+
+
+def shorten(value: object) -> str:
+    """Return a value that came from JSON as a message shows it: as Python does, but not long."""
+    return _SHORT.repr(value)
+
+
+def nearest(name: object, candidates: Iterable[object]) -> str | None:
+    """Return what was probably meant by a name that is wrong; None if nothing is near it."""
+    if not isinstance(name, str):
+        return None
+    names = {each.casefold(): each for each in candidates if isinstance(each, str)}
+    close = get_close_matches(name.casefold(), names, n=1)
+    return names[close[0]] if close else None
 
 
 def raise_saving_context(error: BaseException) -> NoReturn:

@@ -27,10 +27,10 @@ from codegen.declarations import (
     Socket,
     Text,
 )
-from codegen.files import are_files
 from codegen.numbers import read_float, read_integer
 from codegen.parse import parse_object_info
 from codegen.values import is_list, is_object
+from comfy_trio._file_choices import are_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

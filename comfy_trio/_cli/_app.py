@@ -26,6 +26,11 @@ app.command(
     name="codegen",
     help="Write a Python package of a server's nodes as typed classes.",
 )
+app.command(
+    "comfy_trio._cli._validate:validate",
+    name="validate",
+    help="Tell what a server would say of a workflow, and what it would overlook.",
+)
 # Its own --version is the version of ComfyUI to play.
 app.command(
     "comfy_trio._cli._serve:serve",

@@ -4,7 +4,6 @@
 
 import importlib
 import importlib.util
-import json
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -17,10 +16,11 @@ from cyclopts import Parameter
 
 from .. import Comfy, open_comfy
 from .._replies import get
-from .._util import JSONObject, as_object, is_object
+from .._util import JSONObject, as_object
 from .._version import __version__
+from ._definitions import read_object_info
 from ._options import ServerURL
-from ._screen import Screen
+from ._screen import Screen, printable
 from ._supervise import CommandError, supervise
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ async def run_codegen(options: CodegenOptions, screen: Screen) -> None:
     nodes, package = _import_generator("nodes"), _import_generator("package")
     learned, ui_types = _import_generator("learned"), _import_generator("ui_types")
     told = await _ask(options)
-    screen.fact("Nodes of", _printable(told.source))
+    screen.fact("Nodes of", printable(told.source))
     directory = Path(options.out)
     shapes = await _read_learned(trio.Path(directory / learned.LEARNED), learned.load_learned)
     seen = learned.learn(told.history, known=ui_types.UI_TYPES)
@@ -115,7 +115,7 @@ async def run_codegen(options: CodegenOptions, screen: Screen) -> None:
     for line in _oddities(generated):
         screen.line(line)
     if options.learn:
-        screen.fact("Learned", ", ".join(map(_printable, generated.learned)) or "nothing new")
+        screen.fact("Learned", ", ".join(map(printable, generated.learned)) or "nothing new")
     if options.check:
         difference: Difference = await trio.to_thread.run_sync(
             partial(
@@ -154,7 +154,7 @@ class Told:
 
 async def _ask(options: CodegenOptions) -> Told:
     if options.object_info is not None:
-        return Told(options.object_info, await _read_object_info(trio.Path(options.object_info)))
+        return Told(options.object_info, await read_object_info(trio.Path(options.object_info)))
     async with open_comfy(options.url) as comfy:
         object_info = await comfy.node.definitions()
         system = as_object((await _get(comfy, "/system_stats")).get("system"))
@@ -206,19 +206,6 @@ def _find_generator(module: str) -> ModuleType:
     raise ModuleNotFoundError(IN_CHECKOUT)
 
 
-async def _read_object_info(path: trio.Path) -> JSONObject:
-    try:
-        value: object = json.loads(await path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise CommandError(f"{path} is no JSON: {error}") from error
-    # Anything else would be read as odd nodes, without a complaint.
-    if not is_object(value) or not any("input" in as_object(entry) for entry in value.values()):
-        raise CommandError(
-            f"{path} declares no nodes: it should hold a server's reply to GET /object_info"
-        )
-    return value
-
-
 def _oddities(generated: "GeneratedPackage") -> list[str]:
     """Say what was odd: each oddity once, with where it was first met."""
     count = Counter(oddity for each in generated.oddities.values() for oddity in each)
@@ -227,9 +214,9 @@ def _oddities(generated: "GeneratedPackage") -> list[str]:
         for oddity in oddities:
             first.setdefault(oddity, class_type)
     return [
-        f"odd, {number} times, first in {_printable(first[oddity])}: {_printable(oddity)}"
+        f"odd, {number} times, first in {printable(first[oddity])}: {printable(oddity)}"
         if number > 1
-        else f"odd in {_printable(first[oddity])}: {_printable(oddity)}"
+        else f"odd in {printable(first[oddity])}: {printable(oddity)}"
         for oddity, number in sorted(count.items())
     ]
 
@@ -241,12 +228,4 @@ def _tell(difference: "Difference", screen: Screen) -> None:
             told[word] = tuple(f"node {class_type}" for class_type in getattr(difference, word))
     for word, names in told.items():
         for name in names:
-            screen.line(f"{word:<8}{_printable(name)}")
-
-
-def _printable(text: str) -> str:
-    """Return a text of the server's without what would do something to a terminal."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in text
-    )
+            screen.line(f"{word:<8}{printable(name)}")

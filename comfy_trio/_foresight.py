@@ -1,0 +1,85 @@
+"""Judging workflows by what one server declares, before they are sent to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, final
+
+import trio
+
+from ._check import judge, rules_of
+from ._logging import logger
+from ._replies import get, require_object
+from ._util import as_object
+
+if TYPE_CHECKING:
+    from ._node import NodeNamespace
+    from ._session import Session
+    from ._util import JSONObject
+    from ._validation import ValidationRules
+    from ._validation_report import Validation
+
+PROMPT_ROUTE: Final = "/api/prompt"
+LONGEST_MEMORY: Final = 1000
+
+
+@final
+class Foresight:
+    """What a client can say of workflows; nothing, until it is first asked to `judge` one."""
+
+    def __init__(self, session: Session, node: NodeNamespace) -> None:
+        self._session = session
+        self._node = node
+        self._rules: ValidationRules | None = None
+        self._learned_after = 0
+        self._asking = trio.Lock()
+        self._told: set[str] = set()
+
+    @property
+    def _knows(self) -> bool:
+        # A server that was away may have come back with other classes, and as another version.
+        return self._rules is not None and self._learned_after == self._session.reconnections
+
+    async def judge(self, prompt: JSONObject, *, refresh: bool) -> Validation:
+        """Judge a prompt, in which seeds of -1 are drawn.
+
+        Raises:
+            ResponseError, ServerUnreachableError, DisconnectedError: a request failed.
+        """
+        async with self._asking:
+            rules = self._rules
+            if rules is None or refresh or not self._knows:
+                rules = await self._learn()
+        return judge(prompt, self._node._latest, rules)
+
+    async def _learn(self) -> ValidationRules:
+        reconnections = self._session.reconnections
+        reply = await self._session.http.request(get("/system_stats"))
+        system = as_object(require_object(reply, "the state of the server").get("system"))
+        await self._node.definitions()
+        self._rules = rules_of(str(system.get("comfyui_version")))
+        self._learned_after = reconnections
+        return self._rules
+
+    def stop_what_is_refused(self, prompt: JSONObject) -> None:
+        """Raise if the server is certain to refuse a prompt, and log what it would overlook.
+
+        Raises:
+            EnqueueFailedError: it is.
+        """
+        if self._rules is None or not self._knows:
+            return
+        validation = judge(prompt, self._node._latest, self._rules)
+        if not validation.accepted and validation.certain:
+            validation.raise_if_refused(url=self._session.address.http_url(PROMPT_ROUTE))
+        for finding in validation.warnings:
+            if not finding.may_be_stale:
+                self._warn(str(finding))
+
+    def _warn(self, line: str) -> None:
+        """Log a line once, for a program may run a workflow a thousand times."""
+        if line in self._told:
+            return
+        if len(self._told) >= LONGEST_MEMORY:
+            self._told.clear()
+        self._told.add(line)
+        logger.warning("%s: %s", self._session.address, line)
