@@ -45,10 +45,11 @@ def validate(
             Default: the newest known.
 
     Raises:
-        WorkflowError: it is no workflow at all.
+        WorkflowError: it is no workflow at all, or a bypassed node of an unknown class feeds others.
     """
     definitions = {name: each for name, each in object_info.items() if is_object(each)}
-    return judge(workflow_of(what).to_dict(), definitions, rules_of(version))
+    prompt = workflow_of(what).resolved_prompt(definitions)
+    return judge(prompt, definitions, rules_of(version))
 
 
 def rules_of(version: str | None) -> ValidationRules:

@@ -19,6 +19,7 @@ from comfy_trio import (
     UnknownNode,
     Workflow,
     open_comfy,
+    validate,
 )
 from comfy_trio.testing import open_embedded_server
 
@@ -185,3 +186,19 @@ async def test_definitions_asked_for_anew_are_those_to_go_by(
     comfy.node._latest = {}
     await comfy.node.definitions("SaveImage")
     assert comfy.node._latest == {}
+
+
+async def test_bypassed_nodes_are_judged_as_they_are_sent(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    prompt = prompts.image()
+    prompt["5"] = node("ImageScale", image=["1", 0], width="wide")
+    prompt["6"] = node("PreviewImage", images=["5", 0])
+    workflow = Workflow(prompt)
+    assert not (await comfy.validate(workflow)).certain
+    assert (await comfy.validate(workflow)).left_out == ("6",)
+    workflow.bypass("5")
+    assert str(await comfy.validate(workflow)) == "accepted"
+    object_info = await comfy.node.definitions()
+    assert str(validate(workflow, object_info)) == "accepted"
+    assert posts(server) == 0
