@@ -30,7 +30,10 @@ _BODY: Final = RUNTIME_TYPES | {
 
 # What nodes, choices and outputs have from the runtime.
 _RUNTIME_ATTRIBUTES: Final = frozenset(
-    {"class_type", "key", "output_is_list", "title", "with_inputs", "with_title"}
+    {
+        *("class_type", "key", "output_is_list", "title"),
+        *("with_inputs", "with_title", "without_inputs"),
+    }
 )
 
 TAKEN_IN_BODY: Final = _BODY | _RUNTIME_ATTRIBUTES

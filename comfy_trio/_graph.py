@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar, final
+from typing import TYPE_CHECKING, Any, TypeVar, cast, final
 
 from ._errors import WorkflowError
 from ._graph_reader import read_nodes
@@ -13,7 +14,7 @@ from ._typed_node import Node, OutputNode
 from ._util import is_list
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from types import ModuleType
 
     from ._util import JSONObject
@@ -65,7 +66,8 @@ class Graph:
         The graph has every node of the prompt, under the ids that these have there. A node becomes
         one of its generated class, inputs that the class does not declare included. Where there is
         no class, or where the inputs are not what it takes, it becomes an `UnknownNode`, which
-        keeps all as it is. Inputs that the prompt leaves out get their defaults.
+        keeps all as it is. Inputs that the prompt leaves out are left out by the graph, too, though
+        the nodes show their defaults; see `Node.without_inputs`.
 
         Args:
             prompt: In API format.
@@ -76,6 +78,42 @@ class Graph:
         """
         graph = cls.__new__(cls)
         graph._nodes = read_nodes(prompt, package)
+        graph._aliases = {}
+        return graph
+
+    @classmethod
+    def from_nodes(cls, nodes: Mapping[str, Node]) -> Graph:
+        """Make a graph of nodes that have their ids already.
+
+        It has all of them, also those that no output needs. Others that these need come after
+        them, with numbers as ids that are free.
+
+        Args:
+            nodes: By their ids.
+
+        Raises:
+            WorkflowError: there are none, something else than nodes is given, or one node twice.
+        """
+        ids: dict[Node, str] = {}
+        for node_id, node in nodes.items():
+            if not isinstance(cast("object", node), Node):
+                raise WorkflowError(
+                    f"a graph is made of nodes, not of {type(node).__name__}", node_id=node_id
+                )
+            if node in ids:
+                raise WorkflowError(
+                    f"nodes {ids[node]} and {node_id} are one and the same {node.class_type}:"
+                    " a node has one id",
+                    node_id=node_id,
+                )
+            ids[node] = node_id
+        if not ids:
+            raise WorkflowError("a graph needs nodes")
+        free = (number for number in map(str, itertools.count(1)) if number not in nodes)
+        graph = cls.__new__(cls)
+        graph._nodes = dict(nodes) | {
+            next(free): node for node in _walk(list(ids)) if node not in ids
+        }
         graph._aliases = {}
         return graph
 
@@ -155,7 +193,7 @@ def _upstream(node: Node) -> Iterator[Node]:
     return (_source(value)[0] for _, value in node._wire_inputs() if is_out(value))
 
 
-def _walk(roots: list[OutputNode[Any]]) -> Iterator[Node]:
+def _walk(roots: Sequence[Node]) -> Iterator[Node]:
     """Yield every node that the roots reach, once, after all those that it needs.
 
     Without recursion, because a chain of nodes may be long.

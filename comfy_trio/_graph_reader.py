@@ -12,7 +12,6 @@ from ._out import Slot, is_out
 from ._prompt import as_link, check_prompt, links_of, require_prompt
 from ._typed_node import Choice, Inputs, Node
 from ._unknown_node import UnknownNode
-from ._util import as_object, is_list
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -74,7 +73,7 @@ def _read_node(
     if read is None:
         read = UnknownNode(node["class_type"], inputs)
     extra = {key: value for key, value in node.items() if key not in {"class_type", "inputs"}}
-    return read._twin(extra, read._undeclared) if extra else read
+    return read._twin(_extra=extra) if extra else read
 
 
 def _decode(value: object, made: Mapping[str, Node]) -> object:
@@ -86,8 +85,11 @@ def _decode(value: object, made: Mapping[str, Node]) -> object:
             return whole
         output: Out[object] = Slot(node, index)
         return output
-    wrapped = as_object(value)
-    return wrapped["__value__"] if is_list(wrapped.get("__value__")) else value
+    match value:
+        case {"__value__": [*items], **rest} if not rest:
+            return items
+        case _:
+            return value
 
 
 def _read_typed(node_class: type[Node], inputs: Mapping[str, object]) -> Node | None:
@@ -95,6 +97,11 @@ def _read_typed(node_class: type[Node], inputs: Mapping[str, object]) -> Node | 
     left = dict(inputs)
     try:
         node = cast("Node", _read_inputs(node_class, left, ""))
+        if defaults := [name for name, _ in node._wire_inputs() if name not in inputs]:
+            node = node.without_inputs(*defaults)
+        sent = {name for name, _ in node._wire_inputs()}
+        # To a node None is that there is no such input; on the wire null is one.
+        left |= {name: value for name, value in inputs.items() if name not in sent}
         return node.with_inputs(left) if left else node
     except (TypeError, WorkflowError):  # inputs are missing, or out of their range
         return None
