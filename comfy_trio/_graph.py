@@ -49,7 +49,7 @@ class Graph:
             raise WorkflowError("a graph needs an output node, such as SaveImage or PreviewImage")
         for root in roots:
             _require_output_node(root)
-        nodes = {str(number): node for number, node in enumerate(_walk(roots), 1)}
+        nodes = {str(number): node for number, node in enumerate(walk(roots), 1)}
         ids = {node: node_id for node_id, node in nodes.items()}
         named = {alias: ids[node] for alias, node in aliases.items()}
         if named:
@@ -112,7 +112,7 @@ class Graph:
         free = (number for number in map(str, itertools.count(1)) if number not in nodes)
         graph = cls.__new__(cls)
         graph._nodes = dict(nodes) | {
-            next(free): node for node in _walk(list(ids)) if node not in ids
+            next(free): node for node in walk(list(ids)) if node not in ids
         }
         graph._aliases = {}
         return graph
@@ -189,11 +189,12 @@ def _source(out: Out[Any]) -> tuple[Node, int]:
     raise WorkflowError(f"{out!r} is no node's output; only nodes have outputs")
 
 
-def _upstream(node: Node) -> Iterator[Node]:
+def sources_of(node: Node) -> Iterator[Node]:
+    """Yield the nodes that a node takes outputs of, one for each link."""
     return (_source(value)[0] for _, value in node._wire_inputs() if is_out(value))
 
 
-def _walk(roots: Sequence[Node]) -> Iterator[Node]:
+def walk(roots: Sequence[Node]) -> Iterator[Node]:
     """Yield every node that the roots reach, once, after all those that it needs.
 
     Without recursion, because a chain of nodes may be long.
@@ -203,7 +204,7 @@ def _walk(roots: Sequence[Node]) -> Iterator[Node]:
         if root in seen:
             continue
         seen.add(root)
-        path: list[tuple[Node, Iterator[Node]]] = [(root, _upstream(root))]
+        path: list[tuple[Node, Iterator[Node]]] = [(root, sources_of(root))]
         while path:
             node, upstream = path[-1]
             following = next((source for source in upstream if source not in seen), None)
@@ -212,7 +213,7 @@ def _walk(roots: Sequence[Node]) -> Iterator[Node]:
                 path.pop()
             else:
                 seen.add(following)
-                path.append((following, _upstream(following)))
+                path.append((following, sources_of(following)))
 
 
 def _encode(value: object, ids: Mapping[Node, str]) -> object:
