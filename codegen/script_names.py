@@ -115,8 +115,12 @@ class Names:
         for name in sorted(self._modules):
             groups.setdefault(self._group(name), []).append(f"import {name}")
         for module, parts in sorted(self._imports.items()):
-            statement = import_statement(module, sorted(parts, key=_import_order), indent=0)
-            groups.setdefault(self._group(module), []).append(statement)
+            ordered = sorted(parts, key=_import_order)
+            together = [part for part in ordered if " as " not in part]
+            alone = [[part] for part in ordered if " as " in part]
+            groups.setdefault(self._group(module), []).extend(
+                import_statement(module, each, indent=0) for each in [together, *alone] if each
+            )
         return "\n\n".join("\n".join(groups[number]) for number in sorted(groups))
 
     def _group(self, module: str) -> int:

@@ -166,7 +166,10 @@ def _roots(nodes: Sequence[Node]) -> list[OutputNode[Any]]:
         if node in needed:
             needed.update(sources_of(node))
     if not roots:
-        raise WorkflowError("there is no node here that a server would run a prompt for")
+        raise WorkflowError(
+            "no node here is an output node, for which a server would run the others;"
+            " only with the ids as they are can all be kept"
+        )
     return roots[::-1]
 
 

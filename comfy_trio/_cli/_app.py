@@ -26,6 +26,11 @@ app.command(
     name="codegen",
     help="Write a Python package of a server's nodes as typed classes.",
 )
+app.command(
+    "comfy_trio._cli._transpile:transpile",
+    name="transpile",
+    help="Write a workflow as a Python script of typed nodes.",
+)
 # Its own --version is the version of ComfyUI to play.
 app.command(
     "comfy_trio._cli._serve:serve",

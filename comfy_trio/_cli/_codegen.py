@@ -2,13 +2,10 @@
 
 # No postponed annotations in modules of commands: cyclopts reads them.
 
-import importlib
-import importlib.util
 import json
 from collections import Counter
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, final
 
 import attrs
@@ -19,8 +16,9 @@ from .. import Comfy, open_comfy
 from .._replies import get
 from .._util import JSONObject, as_object, is_object
 from .._version import __version__
+from ._generator import import_generator
 from ._options import ServerURL
-from ._screen import Screen
+from ._screen import Screen, printable
 from ._supervise import CommandError, supervise
 
 if TYPE_CHECKING:
@@ -29,8 +27,6 @@ if TYPE_CHECKING:
     from codegen.nodes import GeneratedPackage
     from codegen.package import Difference
 
-INSTALLED, IN_CHECKOUT = "comfy_trio._codegen", "codegen"
-"""What the generator is called in an installed package, and beside it in its repository."""
 UNKNOWN_VERSION = "unknown"
 MAX_JOBS = "1000"
 """How much of a history is enough to learn from."""
@@ -94,10 +90,10 @@ async def run_codegen(options: CodegenOptions, screen: Screen) -> None:
         raise CommandError("choose one of --url and --object-info")
     if options.learn and options.object_info is not None:
         raise CommandError("--learn needs a server, whose history it reads")
-    nodes, package = _import_generator("nodes"), _import_generator("package")
-    learned, ui_types = _import_generator("learned"), _import_generator("ui_types")
+    nodes, package = import_generator("nodes"), import_generator("package")
+    learned, ui_types = import_generator("learned"), import_generator("ui_types")
     told = await _ask(options)
-    screen.fact("Nodes of", _printable(told.source))
+    screen.fact("Nodes of", printable(told.source))
     directory = Path(options.out)
     shapes = await _read_learned(trio.Path(directory / learned.LEARNED), learned.load_learned)
     seen = learned.learn(told.history, known=ui_types.UI_TYPES)
@@ -115,7 +111,7 @@ async def run_codegen(options: CodegenOptions, screen: Screen) -> None:
     for line in _oddities(generated):
         screen.line(line)
     if options.learn:
-        screen.fact("Learned", ", ".join(map(_printable, generated.learned)) or "nothing new")
+        screen.fact("Learned", ", ".join(map(printable, generated.learned)) or "nothing new")
     if options.check:
         difference: Difference = await trio.to_thread.run_sync(
             partial(
@@ -181,31 +177,6 @@ async def _read_learned(
         raise CommandError(f"{path} does not hold what was learned: {error}") from error
 
 
-def _import_generator(module: str) -> ModuleType:
-    """Import a module of the generator.
-
-    Raises:
-        CommandError: it is not installed.
-    """
-    try:
-        return _find_generator(module)
-    except ModuleNotFoundError:  # itself, or what it needs
-        raise CommandError(
-            'the generator is not installed: run  pip install "comfy-trio[codegen]"'
-        ) from None
-
-
-def _find_generator(module: str) -> ModuleType:
-    root = Path(__file__).parents[2]
-    if importlib.util.find_spec(INSTALLED) is not None:
-        return importlib.import_module(f"{INSTALLED}.{module}")
-    # Another package may have that name, too.
-    spec = importlib.util.find_spec(IN_CHECKOUT)
-    if spec is not None and spec.origin == str(root / IN_CHECKOUT / "__init__.py"):
-        return importlib.import_module(f"{IN_CHECKOUT}.{module}")
-    raise ModuleNotFoundError(IN_CHECKOUT)
-
-
 async def _read_object_info(path: trio.Path) -> JSONObject:
     try:
         value: object = json.loads(await path.read_bytes())
@@ -227,9 +198,9 @@ def _oddities(generated: "GeneratedPackage") -> list[str]:
         for oddity in oddities:
             first.setdefault(oddity, class_type)
     return [
-        f"odd, {number} times, first in {_printable(first[oddity])}: {_printable(oddity)}"
+        f"odd, {number} times, first in {printable(first[oddity])}: {printable(oddity)}"
         if number > 1
-        else f"odd in {_printable(first[oddity])}: {_printable(oddity)}"
+        else f"odd in {printable(first[oddity])}: {printable(oddity)}"
         for oddity, number in sorted(count.items())
     ]
 
@@ -241,12 +212,4 @@ def _tell(difference: "Difference", screen: Screen) -> None:
             told[word] = tuple(f"node {class_type}" for class_type in getattr(difference, word))
     for word, names in told.items():
         for name in names:
-            screen.line(f"{word:<8}{_printable(name)}")
-
-
-def _printable(text: str) -> str:
-    """Return a text of the server's without what would do something to a terminal."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in text
-    )
+            screen.line(f"{word:<8}{printable(name)}")

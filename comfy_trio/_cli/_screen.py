@@ -51,3 +51,11 @@ class Screen:
         # Where both are one terminal, only the one that draws the progress bar can write around it.
         console = self.out if self.out.is_terminal and self.err.is_terminal else self.err
         console.print(Text.assemble(("warning: ", "bold yellow"), message), soft_wrap=True)
+
+
+def printable(text: str) -> str:
+    """Return a text of somebody else's without what would do something to a terminal."""
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
