@@ -15,6 +15,7 @@ from functools import cache
 from importlib import import_module
 from importlib.util import resolve_name
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, cast, get_args, get_origin
+from weakref import WeakKeyDictionary
 
 import attrs
 
@@ -36,7 +37,7 @@ _NUMBERS: Mapping[object, tuple[type, ...]] = {
 }
 
 
-def field_types(kind: type[Inputs]) -> dict[str, Any]:
+def field_types(kind: type[Inputs]) -> Mapping[str, Any]:
     """Return the type of each field of a class by its attribute."""
     fields = attrs.fields(cast("type[attrs.AttrsInstance]", kind))
     return {field.name: _evaluate(field.type, kind) for field in fields}
@@ -170,24 +171,34 @@ def _return_type(node_class: type[Node], name: str) -> object:
 def _evaluate(annotation: object, kind: type[Inputs]) -> object:
     if not isinstance(annotation, str):
         return annotation
-    nested = {
-        name: item
-        for name, item in vars(kind).items()
-        if inspect.isclass(item) and issubclass(item, Choice)
-    }
     try:
         # As `typing.get_type_hints` does; the module has been run already.
-        return eval(annotation, {**_names_in(kind.__module__), **nested})
+        return eval(annotation, _names_for(kind))
     except (NameError, TypeError):
         return Any
 
 
+_names: WeakKeyDictionary[type[Inputs], dict[str, Any]] = WeakKeyDictionary()
+
+
+def _names_for(kind: type[Inputs]) -> dict[str, Any]:
+    """Return what names mean in the annotations of a class."""
+    if kind not in _names:
+        nested = {
+            name: item
+            for name, item in vars(kind).items()
+            if inspect.isclass(item) and issubclass(item, Choice)
+        }
+        _names[kind] = {**_names_in(sys.modules[kind.__module__]), **nested}
+    return _names[kind]
+
+
 @cache
-def _names_in(module: str) -> dict[str, object]:
+def _names_in(module: types.ModuleType) -> dict[str, object]:
     """Return what names mean in the annotations of a module."""
-    names = dict(vars(sys.modules[module]))
+    names = dict(vars(module))
     package = names["__package__"]
-    for block in ast.parse(inspect.getsource(sys.modules[module])).body:
+    for block in ast.parse(inspect.getsource(module)).body:
         if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING":
             for statement in block.body:
                 if isinstance(statement, ast.ImportFrom):

@@ -108,6 +108,8 @@ def escape(text: str, *, keep: str = "\n\r\t") -> str:
 
     So are lone surrogates, and what would reverse the order of what follows.
     """
+    if text.isprintable() and "\\" not in text:
+        return text
     return "".join(
         "\\\\"
         if character == "\\"
