@@ -5,7 +5,7 @@ What is in a prompt gets into source as literals, or as names that followed the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, final, get_args
+from typing import TYPE_CHECKING, Any, cast, final, get_args
 
 import attrs
 
@@ -161,8 +161,8 @@ def _roots(nodes: Sequence[Node]) -> list[OutputNode[Any]]:
     needed: set[Node] = set()
     for node in reversed(nodes):
         if node not in needed and isinstance(node, OutputNode):
-            roots.append(node)
-            needed.add(node)
+            roots.append(cast("OutputNode[Any]", node))
+            needed.add(roots[-1])
         if node in needed:
             needed.update(sources_of(node))
     if not roots:

@@ -12,6 +12,7 @@ from ._out import Slot, is_out
 from ._prompt import as_link, check_prompt, links_of, require_prompt
 from ._typed_node import Choice, Inputs, Node
 from ._unknown_node import UnknownNode
+from ._util import as_object, is_list
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -85,11 +86,10 @@ def _decode(value: object, made: Mapping[str, Node]) -> object:
             return whole
         output: Out[object] = Slot(node, index)
         return output
-    match value:
-        case {"__value__": [*items], **rest} if not rest:
-            return items
-        case _:
-            return value
+    wrapped = as_object(value)
+    if wrapped.keys() == {"__value__"} and is_list(wrapped["__value__"]):
+        return wrapped["__value__"]
+    return value
 
 
 def _read_typed(node_class: type[Node], inputs: Mapping[str, object]) -> Node | None:

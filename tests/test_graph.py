@@ -313,7 +313,12 @@ def test_values_that_come_back_as_they_were(value: object) -> None:
 
 
 def test_null_for_an_input_that_may_be_missing() -> None:
-    odd = {"from": 1, "time embed.": 0.5, "colors": {"__value__": []}, "anything": None}
+    odd: dict[str, Any] = {
+        "from": 1,
+        "time embed.": 0.5,
+        "colors": {"__value__": []},
+        "anything": None,
+    }
     prompt = {"1": {"class_type": "Odd|Names (x)", "inputs": odd}}
     graph = Graph.from_prompt(prompt, handmade)
     assert graph.to_prompt() == prompt

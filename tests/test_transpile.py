@@ -8,7 +8,7 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import comfy_nodes
 import pytest
@@ -462,7 +462,7 @@ def test_classes_of_one_name() -> None:
     """Of two packs; and one that is called as something which every script imports."""
     names = Names(golden)
     first = type("SaveImage", (UnknownNode.__mro__[1],), {"__module__": "golden.nodes.core.image"})
-    assert names.class_name(golden.SaveImage) == "SaveImage"
+    assert names.class_name(cast("Any", golden.SaveImage)) == "SaveImage"
     assert names.class_name(first) == "SaveImage_image"
     assert names.class_name(golden.Slot) == "Slot_nodes"
     assert names.source() == (
