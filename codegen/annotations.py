@@ -19,6 +19,7 @@ from weakref import WeakKeyDictionary
 
 import attrs
 
+from comfy_trio._out import is_out
 from comfy_trio.graph import COMBO, Choice, Node, Options, Out, Slot
 
 if TYPE_CHECKING:
@@ -86,14 +87,17 @@ def _agree(links: Sequence[object]) -> bool:
 
 
 def _collect(value: object, declared: object, found: dict[Any, list[object]], given: Given) -> None:
-    for part in get_args(declared) if get_origin(declared) in _TYPES else (declared,):
+    link = value if is_out(value) else None
+    for part in _parts(declared):
         arguments = get_args(part)
-        if get_origin(part) is Out and isinstance(value, Out) and arguments[0] in found:
-            found[arguments[0]].append(output_type(value, given))
-        elif get_origin(part) in {Sequence, Mapping} and isinstance(value, tuple | list | dict):
-            items = cast("Sequence[object]", value)
-            for item in value.values() if isinstance(value, dict) else items:
-                _collect(item, arguments[-1], found, given)
+        if get_origin(part) is Out and link is not None and arguments[0] in found:
+            found[arguments[0]].append(output_type(link, given))
+        elif get_origin(part) is Sequence and isinstance(value, tuple | list):
+            for item in cast("Sequence[object]", value):
+                _collect(item, arguments[0], found, given)
+        elif get_origin(part) is Mapping and isinstance(value, Mapping):
+            for item in cast("Mapping[str, object]", value).values():
+                _collect(item, arguments[1], found, given)
 
 
 def fits(value: object, declared: object, given: Given) -> bool:

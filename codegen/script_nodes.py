@@ -162,12 +162,13 @@ def is_same(one: object, other: object) -> bool:
 
     Lists and tuples are both its lists. Links are the same if they are equal.
     """
+    is_one_kind = type(one) is type(other)
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        rows = cast("Sequence[object]", one), cast("Sequence[object]", other)
-        return len(one) == len(other) and all(map(is_same, *rows))
+        row, others = cast("Sequence[object]", one), cast("Sequence[object]", other)
+        return len(row) == len(others) and all(map(is_same, row, others))
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         left, right = cast("Mapping[str, object]", one), cast("Mapping[str, object]", other)
         return left.keys() == right.keys() and all(is_same(left[key], right[key]) for key in left)
     if isinstance(one, float) and isinstance(other, float):
         return one == other and math.copysign(1, one) == math.copysign(1, other)
-    return type(one) is type(other) and one == other
+    return is_one_kind and one == other

@@ -5,7 +5,7 @@ What is in a prompt gets into source as literals, or as names that followed the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast, final, get_args
+from typing import TYPE_CHECKING, Any, TypeGuard, final, get_args
 
 import attrs
 
@@ -151,6 +151,10 @@ def _sinks(graph: Graph) -> list[Node]:
     return [node for node in graph.nodes.values() if node not in needed]
 
 
+def _is_output(node: Node) -> TypeGuard[OutputNode[Any]]:
+    return isinstance(node, OutputNode)
+
+
 def _roots(nodes: Sequence[Node]) -> list[OutputNode[Any]]:
     """Return the output nodes that no other output node needs.
 
@@ -160,9 +164,9 @@ def _roots(nodes: Sequence[Node]) -> list[OutputNode[Any]]:
     roots: list[OutputNode[Any]] = []
     needed: set[Node] = set()
     for node in reversed(nodes):
-        if node not in needed and isinstance(node, OutputNode):
-            roots.append(cast("OutputNode[Any]", node))
-            needed.add(roots[-1])
+        if node not in needed and _is_output(node):
+            roots.append(node)
+            needed.add(node)
         if node in needed:
             needed.update(sources_of(node))
     if not roots:

@@ -463,7 +463,7 @@ def test_classes_of_one_name() -> None:
     names = Names(golden)
     first = type("SaveImage", (UnknownNode.__mro__[1],), {"__module__": "golden.nodes.core.image"})
     assert names.class_name(cast("Any", golden.SaveImage)) == "SaveImage"
-    assert names.class_name(first) == "SaveImage_image"
+    assert names.class_name(cast("Any", first)) == "SaveImage_image"
     assert names.class_name(golden.Slot) == "Slot_nodes"
     assert names.source() == (
         "from golden.nodes import SaveImage\n"
