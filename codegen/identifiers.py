@@ -30,7 +30,10 @@ _BODY: Final = RUNTIME_TYPES | {
 
 # What nodes, choices and outputs have from the runtime.
 _RUNTIME_ATTRIBUTES: Final = frozenset(
-    {"class_type", "key", "output_is_list", "title", "with_inputs", "with_title"}
+    {
+        *("class_type", "key", "output_is_list", "title"),
+        *("with_inputs", "with_title", "without_inputs"),
+    }
 )
 
 TAKEN_IN_BODY: Final = _BODY | _RUNTIME_ATTRIBUTES
@@ -51,6 +54,8 @@ _DEVICES: Final = frozenset(
     {"aux", "con", "nul", "prn", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
 )
 _MAX_FILE_NAME: Final = 60
+_MAX_VARIABLE: Final = 40
+_APOSTROPHE: Final = re.compile("(?<=\\w)['\u2019](?=\\w)")
 
 # Characters that identifiers may have in the middle although nothing is seen of them: names that
 # differ in them alone look the same. Most come with emoji, to say that these are to be coloured.
@@ -136,6 +141,19 @@ def output_name(name: str, slot: int) -> str:
     """Return the attribute for an output, as far as nothing else has it."""
     mangled = _slug(_signed(name)) or f"output_{slot}"
     return f"{mangled}_" if keyword.iskeyword(mangled) else _sound(mangled, "output_", name)
+
+
+def variable_name(text: str) -> str:
+    """Return the name of a variable, as far as nothing else has it; empty if the text has no words.
+
+    Long ones are cut between words.
+    """
+    words = [word.lower() for word in _words(_APOSTROPHE.sub("", text))]
+    name = "_".join(words)
+    while len(name) > _MAX_VARIABLE and len(words) > 1:
+        words.pop()
+        name = "_".join(words)
+    return _sound(name[:_MAX_VARIABLE].rstrip("_"), "node_", text) if name else ""
 
 
 def module_name(category: str) -> str:

@@ -74,7 +74,7 @@ class Imports:
         for module in sorted(names, key=_module_order):
             parts = [
                 name if name == local else f"{name} as {local}"
-                for name, local in sorted(names[module], key=lambda pair: _name_order(pair[0]))
+                for name, local in sorted(names[module], key=lambda pair: name_order(pair[0]))
             ]
             statement = import_statement(module, parts, indent=indent)
             groups.setdefault(_module_order(module)[0], []).append(statement)
@@ -88,7 +88,7 @@ def _module_order(module: str) -> tuple[int, str]:
     return (2, module.replace(".", "\0")) if module.startswith(".") else (1, module)
 
 
-def _name_order(name: str) -> tuple[int, str]:
+def name_order(name: str) -> tuple[int, str]:
     """Constants come first, then classes, then the rest."""
     if len(name) > 1 and name.isupper():
         return (0, name)

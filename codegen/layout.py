@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, TypeAlias, final
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 LINE_LENGTH = 100
 INDENT = 4
 
-Doc: TypeAlias = "str | Union | Bracket | Keyword"
+Doc: TypeAlias = "str | Union | Bracket | Keyword | Text | Chain"
 
 
 @final
@@ -54,6 +54,23 @@ class Keyword:
 
     word: str
     value: Doc
+
+
+@final
+@attrs.frozen
+class Text:
+    """A string that is broken after its line breaks, and between words; after a `Keyword` only."""
+
+    text: str
+
+
+@final
+@attrs.frozen
+class Chain:
+    """An expression, and the calls of methods that follow: ``f(...).g(...).h(...)``."""
+
+    first: Doc
+    methods: tuple[Bracket, ...]
 
 
 def call(function: str, *items: Doc) -> Doc:
@@ -91,6 +108,8 @@ def escape(text: str, *, keep: str = "\n\r\t") -> str:
 
     So are lone surrogates, and what would reverse the order of what follows.
     """
+    if text.isprintable() and "\\" not in text:
+        return text
     return "".join(
         "\\\\"
         if character == "\\"
@@ -155,6 +174,28 @@ def option(value: object) -> Doc | None:
     if isinstance(value, int) and not isinstance(value, bool):
         return _grouped(value)
     return literal(value)
+
+
+_LINE = re.compile(r"[^\n]*\n+|[^\n]+")
+# Also after the marks that end sentences and phrases where no space follows them.
+_WORD = re.compile(r"[^\s\u3001\u3002\uff0c\uff1b]*[\s\u3001\u3002\uff0c\uff1b]*")
+
+
+def _lines_of(text: str, room: int) -> list[str]:
+    """Return a string as literals that follow one another, as many in a line as have room."""
+    lines: list[str] = []
+    for line in _LINE.findall(text):
+        part = ""
+        used = len('""')
+        for word in _WORD.findall(line):
+            needed = width(quote(word)) - len('""')
+            if part and used + needed > room:
+                lines.append(quote(part))
+                part, used = "", len('""')
+            part += word
+            used += needed
+        lines.append(quote(part))
+    return lines
 
 
 # --- docstrings -----------------------------------------------------------------------------------
@@ -231,6 +272,10 @@ def flat(doc: Doc) -> str:
             return doc.word + flat(doc.value)
         case Bracket():
             return doc.opening + ", ".join(map(flat, doc.items)) + doc.closing
+        case Text():
+            return quote(doc.text)
+        case Chain():
+            return "".join(map(flat, (doc.first, *doc.methods)))
 
 
 def lay_out(doc: Doc, *, indent: int, before: int, after: int = 0) -> str:
@@ -258,6 +303,15 @@ def lay_out(doc: Doc, *, indent: int, before: int, after: int = 0) -> str:
         case Keyword():
             value = lay_out(doc.value, indent=indent, before=before + width(doc.word), after=after)
             return doc.word + value
+        case Text():
+            room = LINE_LENGTH - indent - INDENT
+            # What has room on a line of its own would be joined.
+            lines = [line] if width(line) <= room else _lines_of(doc.text, room)
+            if len(lines) == 1 and width(line) > room:
+                return line
+            return _in_parentheses(lines, indent=indent)
+        case Chain():
+            return _lay_out_chain(doc, indent=indent, before=before)
         case Bracket() if not doc.items:
             return line
         case Bracket():
@@ -270,6 +324,17 @@ def lay_out(doc: Doc, *, indent: int, before: int, after: int = 0) -> str:
                 for item in doc.items
             )
             return f"{doc.opening}\n{items}{margin}{doc.closing}"
+
+
+def _lay_out_chain(doc: Chain, *, indent: int, before: int) -> str:
+    """Return calls that have no room in one line: three and more are set one below the other."""
+    if len(doc.methods) == 1:
+        first = lay_out(doc.first, indent=indent, before=LINE_LENGTH)
+        used = width(first) + before if "\n" not in first else indent + len(")")
+        return first + lay_out(doc.methods[0], indent=indent, before=used)
+    inner = indent + INDENT
+    calls = (lay_out(each, indent=inner, before=inner) for each in (doc.first, *doc.methods))
+    return _in_parentheses(calls, indent=indent)
 
 
 def assignment(name: str, annotation: Doc, value: Doc | None = None, *, indent: int) -> str:
@@ -303,4 +368,9 @@ def assignment(name: str, annotation: Doc, value: Doc | None = None, *, indent: 
 def _parenthesized(doc: Doc, *, indent: int) -> str:
     """Return an expression in parentheses, on lines of its own."""
     inner = indent + INDENT
-    return f"(\n{' ' * inner}{lay_out(doc, indent=inner, before=inner)}\n{' ' * indent})"
+    return _in_parentheses([lay_out(doc, indent=inner, before=inner)], indent=indent)
+
+
+def _in_parentheses(lines: Iterable[str], *, indent: int) -> str:
+    inner = " " * (indent + INDENT)
+    return "(\n" + "".join(f"{inner}{line}\n" for line in lines) + f"{' ' * indent})"

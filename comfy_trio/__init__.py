@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from ._node import NodeNamespace as NodeNamespace
     from ._result import JobResult as JobResult
     from ._result import ReceivedImage as ReceivedImage
+    from ._transpile import transpile as transpile
     from ._transport import Transport as Transport
     from ._transport import WebSocket as WebSocket
     from ._transport import WebSocketClosed as WebSocketClosed
@@ -107,6 +108,7 @@ _HOMES = {
     "_mailbox": "Subscription",
     "_node": "NodeNamespace",
     "_result": "JobResult ReceivedImage",
+    "_transpile": "transpile",
     "_transport": "Transport WebSocket WebSocketClosed WebSocketRejected WebSocketUnreachable",
     "_unknown_node": "UnknownNode",
     "_upload": "UploadedFile",

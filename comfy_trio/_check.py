@@ -45,7 +45,8 @@ def validate(
             Default: the newest known.
 
     Raises:
-        WorkflowError: it is no workflow at all, or a bypassed node of an unknown class feeds others.
+        WorkflowError: it is no workflow at all, or a bypassed node of an unknown class feeds
+            another.
     """
     definitions = {name: each for name, each in object_info.items() if is_object(each)}
     prompt = workflow_of(what).resolved_prompt(definitions)

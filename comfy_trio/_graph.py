@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeVar, final
+from typing import TYPE_CHECKING, Any, TypeVar, cast, final
 
 from ._errors import WorkflowError
 from ._graph_reader import read_nodes
@@ -13,7 +14,7 @@ from ._typed_node import Node, OutputNode
 from ._util import is_list
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from types import ModuleType
 
     from ._util import JSONObject
@@ -48,7 +49,7 @@ class Graph:
             raise WorkflowError("a graph needs an output node, such as SaveImage or PreviewImage")
         for root in roots:
             _require_output_node(root)
-        nodes = {str(number): node for number, node in enumerate(_walk(roots), 1)}
+        nodes = {str(number): node for number, node in enumerate(walk(roots), 1)}
         ids = {node: node_id for node_id, node in nodes.items()}
         named = {alias: ids[node] for alias, node in aliases.items()}
         if named:
@@ -65,7 +66,8 @@ class Graph:
         The graph has every node of the prompt, under the ids that these have there. A node becomes
         one of its generated class, inputs that the class does not declare included. Where there is
         no class, or where the inputs are not what it takes, it becomes an `UnknownNode`, which
-        keeps all as it is. Inputs that the prompt leaves out get their defaults.
+        keeps all as it is. Inputs that the prompt leaves out are left out by the graph, too, though
+        the nodes show their defaults; see `Node.without_inputs`.
 
         Args:
             prompt: In API format.
@@ -76,6 +78,42 @@ class Graph:
         """
         graph = cls.__new__(cls)
         graph._nodes = read_nodes(prompt, package)
+        graph._aliases = {}
+        return graph
+
+    @classmethod
+    def from_nodes(cls, nodes: Mapping[str, Node]) -> Graph:
+        """Make a graph of nodes that have their ids already.
+
+        It has all of them, also those that no output needs. Others that these need come after
+        them, with numbers as ids that are free.
+
+        Args:
+            nodes: By their ids.
+
+        Raises:
+            WorkflowError: there are none, something else than nodes is given, or one node twice.
+        """
+        ids: dict[Node, str] = {}
+        for node_id, node in nodes.items():
+            if not isinstance(cast("object", node), Node):
+                raise WorkflowError(
+                    f"a graph is made of nodes, not of {type(node).__name__}", node_id=node_id
+                )
+            if node in ids:
+                raise WorkflowError(
+                    f"nodes {ids[node]} and {node_id} are one and the same {node.class_type}:"
+                    " a node has one id",
+                    node_id=node_id,
+                )
+            ids[node] = node_id
+        if not ids:
+            raise WorkflowError("a graph needs nodes")
+        free = (number for number in map(str, itertools.count(1)) if number not in nodes)
+        graph = cls.__new__(cls)
+        graph._nodes = dict(nodes) | {
+            next(free): node for node in walk(list(ids)) if node not in ids
+        }
         graph._aliases = {}
         return graph
 
@@ -151,11 +189,12 @@ def _source(out: Out[Any]) -> tuple[Node, int]:
     raise WorkflowError(f"{out!r} is no node's output; only nodes have outputs")
 
 
-def _upstream(node: Node) -> Iterator[Node]:
+def sources_of(node: Node) -> Iterator[Node]:
+    """Yield the nodes that a node takes outputs of, one for each link."""
     return (_source(value)[0] for _, value in node._wire_inputs() if is_out(value))
 
 
-def _walk(roots: list[OutputNode[Any]]) -> Iterator[Node]:
+def walk(roots: Sequence[Node]) -> Iterator[Node]:
     """Yield every node that the roots reach, once, after all those that it needs.
 
     Without recursion, because a chain of nodes may be long.
@@ -165,7 +204,7 @@ def _walk(roots: list[OutputNode[Any]]) -> Iterator[Node]:
         if root in seen:
             continue
         seen.add(root)
-        path: list[tuple[Node, Iterator[Node]]] = [(root, _upstream(root))]
+        path: list[tuple[Node, Iterator[Node]]] = [(root, sources_of(root))]
         while path:
             node, upstream = path[-1]
             following = next((source for source in upstream if source not in seen), None)
@@ -174,7 +213,7 @@ def _walk(roots: list[OutputNode[Any]]) -> Iterator[Node]:
                 path.pop()
             else:
                 seen.add(following)
-                path.append((following, _upstream(following)))
+                path.append((following, sources_of(following)))
 
 
 def _encode(value: object, ids: Mapping[Node, str]) -> object:

@@ -74,7 +74,7 @@ def _read_node(
     if read is None:
         read = UnknownNode(node["class_type"], inputs)
     extra = {key: value for key, value in node.items() if key not in {"class_type", "inputs"}}
-    return read._twin(extra, read._undeclared) if extra else read
+    return read._twin(_extra=extra) if extra else read
 
 
 def _decode(value: object, made: Mapping[str, Node]) -> object:
@@ -87,7 +87,9 @@ def _decode(value: object, made: Mapping[str, Node]) -> object:
         output: Out[object] = Slot(node, index)
         return output
     wrapped = as_object(value)
-    return wrapped["__value__"] if is_list(wrapped.get("__value__")) else value
+    if wrapped.keys() == {"__value__"} and is_list(wrapped["__value__"]):
+        return wrapped["__value__"]
+    return value
 
 
 def _read_typed(node_class: type[Node], inputs: Mapping[str, object]) -> Node | None:
@@ -95,6 +97,11 @@ def _read_typed(node_class: type[Node], inputs: Mapping[str, object]) -> Node | 
     left = dict(inputs)
     try:
         node = cast("Node", _read_inputs(node_class, left, ""))
+        if defaults := [name for name, _ in node._wire_inputs() if name not in inputs]:
+            node = node.without_inputs(*defaults)
+        sent = {name for name, _ in node._wire_inputs()}
+        # To a node None is that there is no such input; on the wire null is one.
+        left |= {name: value for name, value in inputs.items() if name not in sent}
         return node.with_inputs(left) if left else node
     except (TypeError, WorkflowError):  # inputs are missing, or out of their range
         return None

@@ -172,6 +172,7 @@ class Node(Inputs):
     """For each output whether it gives a list, of which others take one item at a time."""
     _extra: JSONObject = {}  # noqa: RUF012  # never changed, only replaced
     _undeclared: Mapping[str, object] = {}
+    _left_out: frozenset[str] = frozenset()
 
     def __init_subclass__(
         cls,
@@ -208,7 +209,7 @@ class Node(Inputs):
 
     def with_title(self, title: str) -> Self:
         """Return a node like this one that has a title. It is another node."""
-        return self._twin({"_meta": {"title": title}}, self._undeclared)
+        return self._twin(_extra={"_meta": {"title": title}})
 
     def with_inputs(self, inputs: Mapping[str, object]) -> Self:
         """Return a node like this one that has inputs which its class does not declare, too.
@@ -229,12 +230,34 @@ class Node(Inputs):
             if name in given:
                 raise _refusal(f"{where}: the node has that input; give it to the class", field)
             taken[name] = take_input(value, field, where)
-        return self._twin(self._extra, taken)
+        return self._twin(_undeclared=taken)
 
-    def _twin(self, extra: JSONObject, undeclared: Mapping[str, object]) -> Self:
+    def without_inputs(self, *names: str) -> Self:
+        """Return a node like this one that leaves inputs to the server, their defaults included.
+
+        What a server's code does without an input need not be what it does with the default that
+        it declares.
+
+        Args:
+            names: Of the inputs on the wire.
+
+        Raises:
+            WorkflowError: the node has no such input.
+        """
+        given = {name for name, _ in self._wire_inputs()}
+        if unknown := [name for name in names if name not in given]:
+            raise WorkflowError(
+                f"{type(self).__qualname__}.without_inputs({unknown[0]!r}): the node has no such"
+                f" input; it has {', '.join(given) or 'none'}",
+                input_name=unknown[0],
+            )
+        return self._twin(_left_out=self._left_out.union(names))
+
+    def _twin(self, **changed: object) -> Self:
+        """Return another node that differs in what is no field of its class."""
         twin = attrs.evolve(cast("Any", self))
-        object.__setattr__(twin, "_extra", extra)
-        object.__setattr__(twin, "_undeclared", undeclared)
+        for name in ("_extra", "_undeclared", "_left_out"):
+            object.__setattr__(twin, name, changed.get(name, getattr(self, name)))
         return cast("Self", twin)
 
     def _output(self, index: int) -> Out[Any]:
@@ -242,8 +265,13 @@ class Node(Inputs):
 
     def _wire_inputs(self) -> Iterator[tuple[str, object]]:
         """Yield the inputs as the wire names them, in the order of their declaration."""
-        yield from _flatten(self, "")
+        for name, value in self._declared_inputs():
+            if name not in self._left_out:
+                yield name, value
         yield from self._undeclared.items()
+
+    def _declared_inputs(self) -> Iterator[tuple[str, object]]:
+        return _flatten(self, "")
 
 
 def _flatten(inputs: Inputs, prefix: str) -> Iterator[tuple[str, object]]:

@@ -60,6 +60,5 @@ class UnknownNode(OutputNode[JSONObject], Out[Any]):
             raise WorkflowError(f"{self._class}: outputs are numbered from 0, not {index}")
         return Slot(self, index)
 
-    def _wire_inputs(self) -> Iterator[tuple[str, object]]:
-        yield from self.inputs.items()
-        yield from self._undeclared.items()
+    def _declared_inputs(self) -> Iterator[tuple[str, object]]:
+        return iter(self.inputs.items())

@@ -26,6 +26,7 @@ from ._out import JSON as JSON
 from ._out import STRING as STRING
 from ._out import Options as Options
 from ._out import Out as Out
+from ._out import Slot as Slot
 from ._typed_node import Choice as Choice
 from ._typed_node import Node as Node
 from ._typed_node import OutputNode as OutputNode

@@ -272,9 +272,79 @@ def test_undeclared_inputs_are_kept() -> None:
     assert Graph(save.with_title("T")).to_prompt() == prompt
 
 
-def test_inputs_left_out_get_their_defaults() -> None:
-    graph = Graph.from_prompt({"1": {"class_type": "EmptyImage", "inputs": {}}}, handmade)
-    assert graph.node("1", EmptyImage).width == 512
+def test_inputs_left_out_stay_out() -> None:
+    prompt = {"1": {"class_type": "EmptyImage", "inputs": {"width": 64}}}
+    graph = Graph.from_prompt(prompt, handmade)
+    image = graph.node("1", EmptyImage)
+    assert (image.width, image.height) == (64, 512)
+    assert graph.to_prompt() == prompt
+    assert Graph.from_nodes({"1": image.with_title("T").with_inputs({"more": 1})}).to_prompt() == {
+        "1": {
+            "class_type": "EmptyImage",
+            "inputs": {"width": 64, "more": 1},
+            "_meta": {"title": "T"},
+        }
+    }
+
+
+def test_leaving_inputs_out() -> None:
+    image = EmptyImage(width=64)
+    bare = image.without_inputs("batch_size").without_inputs("color", "height")
+    assert inputs_of(bare) == {"width": 64}
+    assert "color" in inputs_of(image)
+    assert inputs_of(attrs.evolve(bare, width=65)) == {**inputs_of(image), "width": 65}
+    assert inputs_of(UnknownNode("X", {"a": 1, "b": 2}).without_inputs("a")) == {"b": 2}
+    with pytest.raises(
+        WorkflowError,
+        match=r"^EmptyImage.without_inputs\('color'\): the node has no such input; it has width$",
+    ):
+        bare.without_inputs("color")
+
+
+@pytest.mark.parametrize("value", [{"__value__": [1]}, {"__value__": [1], "more": 2}, {}, None])
+def test_values_that_come_back_as_they_were(value: object) -> None:
+    inputs = {**inputs_of(SaveImage(images=EmptyImage())), "images": ["1", 0], "more": value}
+    prompt = {
+        "1": {"class_type": "EmptyImage", "inputs": inputs_of(EmptyImage())},
+        "2": {"class_type": "SaveImage", "inputs": inputs},
+        "3": {"class_type": "Nobody Knows", "inputs": {"value": value}},
+    }
+    assert Graph.from_prompt(prompt, handmade).to_prompt() == prompt
+
+
+def test_null_for_an_input_that_may_be_missing() -> None:
+    odd: dict[str, Any] = {
+        "from": 1,
+        "time embed.": 0.5,
+        "colors": {"__value__": []},
+        "anything": None,
+    }
+    prompt = {"1": {"class_type": "Odd|Names (x)", "inputs": odd}}
+    graph = Graph.from_prompt(prompt, handmade)
+    assert graph.to_prompt() == prompt
+    assert isinstance(graph.nodes["1"], OddNames)
+
+
+def test_a_graph_of_nodes_that_have_ids() -> None:
+    image = EmptyImage()
+    inverted = ImageInvert(image=image)
+    spare = ImageInvert(image=EmptyImage())
+    graph = Graph.from_nodes({"7:2": inverted, "1": spare, "x": image})
+    assert list(graph.nodes) == ["7:2", "1", "x", "2"]
+    assert graph.to_prompt()["7:2"]["inputs"] == {"image": ["x", 0]}
+    assert graph.to_prompt()["1"]["inputs"] == {"image": ["2", 0]}
+    assert graph.aliases == {}
+
+
+def test_nodes_that_make_no_graph() -> None:
+    image = EmptyImage()
+    with pytest.raises(WorkflowError, match=r"^nodes 1 and 2 are one and the same EmptyImage: a "):
+        Graph.from_nodes({"1": image, "2": image})
+    with pytest.raises(WorkflowError, match=r"^a graph is made of nodes, not of int$") as caught:
+        Graph.from_nodes({"1": 5})  # type: ignore[dict-item]  # pyright: ignore[reportArgumentType]
+    assert caught.value.node_id == "1"
+    with pytest.raises(WorkflowError, match=r"^a graph needs nodes$"):
+        Graph.from_nodes({})
 
 
 def test_what_cannot_be_read() -> None:

@@ -10,11 +10,15 @@ import sys
 import textwrap
 from pathlib import Path
 
+import comfy_nodes
 import pytest
 from examples import readme_blocks, readme_examples
+from prompts import node
+from scripts import template_prompts
 
 from codegen.nodes import generate_package
 from codegen.package import write
+from comfy_trio import transpile
 
 ROOT = Path(__file__).parent.parent
 PROGRAMS = Path(__file__).parent / "type_tests"
@@ -138,6 +142,39 @@ def test_mypy_on_the_readmes_example(tmp_path: Path) -> None:
     [errors] = [block for block in readme_blocks("") if "incompatible type" in block]
     for line in errors.splitlines():
         assert line in told
+
+
+@pytest.fixture(scope="module")
+def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory of scripts: of all templates, and of a prompt that is wrong throughout."""
+    directory = tmp_path_factory.mktemp("scripts")
+    wrong = {
+        "1": node("KSamplerSelect", sampler_name="gone"),
+        "2": node("EmptyImage", width=64.0, height="64", color=True),
+        "3": node("ImageScale", image=["1", 0], upscale_method=["2", 0], width=1, height=1, crop=5),
+        "4": node("SaveImage", images=["2", 3], more={"a": [1, None]}),
+        "5": node("Nobody Knows", "Who?", image=["4", 1]),
+        "6": node("VAEDecode", samples=["5", 1], vae=["5", 0]),
+        "7": node("ComfySwitchNode", switch=["3", 0], on_true=["5", 2], on_false=["1", 0]),
+        "8": node("ImageInvert", image=["7", 0]),
+        "9": node("BatchImagesNode", **{"images.image0": ["7", 0], "images.image1": ["1", 0]}),
+    }
+    prompts = {**template_prompts(), "wrong": wrong}
+    for number, (name, prompt) in enumerate(prompts.items()):
+        made = transpile(prompt, comfy_nodes, name=name)
+        # The names of some templates are none of modules.
+        (directory / f"script_{number}.py").write_text(made, encoding="utf-8")
+    return directory
+
+
+def test_mypy_on_scripts(scripts: Path) -> None:
+    assert run_mypy(*map(str, sorted(scripts.glob("*.py")))) == set()
+
+
+def test_pyright_on_scripts(scripts: Path) -> None:
+    paths = sorted(scripts.glob("*.py"), key=lambda path: path.stat().st_size)[-60:]
+    paths.append(max(scripts.glob("*.py"), key=lambda path: int(path.stem.partition("_")[2])))
+    assert run_pyright(scripts / "pyrightconfig.json", *paths) == set()
 
 
 @pytest.fixture(scope="module", params=["stubs", "golden", "0.3.64"])

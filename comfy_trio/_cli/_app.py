@@ -31,6 +31,11 @@ app.command(
     name="validate",
     help="Tell what a server would say of a workflow, and what it would overlook.",
 )
+app.command(
+    "comfy_trio._cli._transpile:transpile",
+    name="transpile",
+    help="Write a workflow as a Python script of typed nodes.",
+)
 # Its own --version is the version of ComfyUI to play.
 app.command(
     "comfy_trio._cli._serve:serve",

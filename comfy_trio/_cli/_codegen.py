@@ -2,12 +2,9 @@
 
 # No postponed annotations in modules of commands: cyclopts reads them.
 
-import importlib
-import importlib.util
 from collections import Counter
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, final
 
 import attrs
@@ -19,6 +16,7 @@ from .._replies import get
 from .._util import JSONObject, as_object
 from .._version import __version__
 from ._definitions import read_object_info
+from ._generator import import_generator
 from ._options import ServerURL
 from ._screen import Screen, printable
 from ._supervise import CommandError, supervise
@@ -29,8 +27,6 @@ if TYPE_CHECKING:
     from codegen.nodes import GeneratedPackage
     from codegen.package import Difference
 
-INSTALLED, IN_CHECKOUT = "comfy_trio._codegen", "codegen"
-"""What the generator is called in an installed package, and beside it in its repository."""
 UNKNOWN_VERSION = "unknown"
 MAX_JOBS = "1000"
 """How much of a history is enough to learn from."""
@@ -94,8 +90,8 @@ async def run_codegen(options: CodegenOptions, screen: Screen) -> None:
         raise CommandError("choose one of --url and --object-info")
     if options.learn and options.object_info is not None:
         raise CommandError("--learn needs a server, whose history it reads")
-    nodes, package = _import_generator("nodes"), _import_generator("package")
-    learned, ui_types = _import_generator("learned"), _import_generator("ui_types")
+    nodes, package = import_generator("nodes"), import_generator("package")
+    learned, ui_types = import_generator("learned"), import_generator("ui_types")
     told = await _ask(options)
     screen.fact("Nodes of", printable(told.source))
     directory = Path(options.out)
@@ -181,29 +177,6 @@ async def _read_learned(
         raise CommandError(f"{path} does not hold what was learned: {error}") from error
 
 
-def _import_generator(module: str) -> ModuleType:
-    """Import a module of the generator.
-
-    Raises:
-        CommandError: it is not installed.
-    """
-    try:
-        return _find_generator(module)
-    except ModuleNotFoundError:  # itself, or what it needs
-        raise CommandError(
-            'the generator is not installed: run  pip install "comfy-trio[codegen]"'
-        ) from None
-
-
-def _find_generator(module: str) -> ModuleType:
-    root = Path(__file__).parents[2]
-    if importlib.util.find_spec(INSTALLED) is not None:
-        return importlib.import_module(f"{INSTALLED}.{module}")
-    # Another package may have that name, too.
-    spec = importlib.util.find_spec(IN_CHECKOUT)
-    if spec is not None and spec.origin == str(root / IN_CHECKOUT / "__init__.py"):
-        return importlib.import_module(f"{IN_CHECKOUT}.{module}")
-    raise ModuleNotFoundError(IN_CHECKOUT)
 
 
 def _oddities(generated: "GeneratedPackage") -> list[str]:

@@ -54,7 +54,7 @@ class Screen:
 
 
 def printable(text: str) -> str:
-    """Return a text of the server's without what would do something to a terminal."""
+    """Return a text of somebody else's without what would do something to a terminal."""
     return "".join(
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in text
