@@ -53,6 +53,7 @@ LAYERS: list[set[str]] = [
         "_outcomes",
         "_picture_metadata",
         "_prompt",
+        "_prompt_builder",
         "_replies",
         "_result",
         "_seeds",
