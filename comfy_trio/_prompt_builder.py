@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, cast, final
 
@@ -13,7 +14,7 @@ from ._util import as_list, as_object, is_list, is_object
 from ._workflow import Workflow
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Sequence
 
     from ._util import JSONObject
 
@@ -34,13 +35,10 @@ class PromptBuilder(Generic[InputKey, OutputKey]):
     The names are part of its type, so that a misspelt one is an error of mypy and of pyright.
     Pyright infers them; mypy wants them in brackets, or in an annotation::
 
-        builder = (
-            PromptBuilder[Literal["positive", "seed"], Literal["images"]](
-                json.loads(text), inputs=("positive", "seed"), outputs=("images",)
-            )
-            .set_input_node("positive", "6.inputs.text")
-            .set_input_node("seed", "3.inputs.seed")
-            .set_output_node("images", "9")
+        builder = PromptBuilder[Literal["positive", "seed"], Literal["images"]](
+            json.loads(text),
+            inputs={"positive": "6.inputs.text", "seed": "3.inputs.seed"},
+            outputs={"images": "9"},
         )
         result = await comfy.run(builder.input("positive", "A misty forest").input("seed", -1))
 
@@ -55,23 +53,32 @@ class PromptBuilder(Generic[InputKey, OutputKey]):
     def __init__(
         self,
         prompt: Mapping[str, Any],
-        inputs: Iterable[InputKey],
-        outputs: Iterable[OutputKey],
+        inputs: Iterable[InputKey] | Mapping[InputKey, str | Sequence[str]],
+        outputs: Iterable[OutputKey] | Mapping[OutputKey, str],
     ) -> None:
-        """Make a builder whose keys stand for nothing yet.
+        """Make a builder. Keys may be given what they stand for at once, or one by one later.
 
         Args:
             prompt: In API format. Will be copied.
-            inputs: The keys of what varies. See `set_input_node` for what they stand for.
-            outputs: The keys of what the result of a run holds. See `set_output_node`.
+            inputs: The keys of what varies, or a mapping of them to paths: see `set_input_node`.
+            outputs: The keys of what the result of a run holds, or a mapping of them to ids of
+                nodes: see `set_output_node`.
 
         Raises:
-            WorkflowError: the prompt is in another format, or a key is empty or there twice.
+            WorkflowError: the prompt is in another format, a key is empty or there twice, or stands
+                for a node or an input that there is not.
         """
         self._prompt = copy.deepcopy(require_prompt(dict(prompt)))
         self._inputs = dict.fromkeys(_require_keys("inputs", inputs), ())
         self._outputs = dict.fromkeys(_require_keys("outputs", outputs))
         self._bypassed = ()
+        if isinstance(inputs, Mapping):
+            for key, paths in cast("Mapping[str, str | Sequence[str]]", inputs).items():
+                paths = (paths,) if isinstance(paths, str) else tuple(paths)
+                self._inputs[key] = self._check_paths(f"inputs[{key!r}]", paths)
+        if isinstance(outputs, Mapping):
+            for key, node_id in cast("Mapping[str, str]", outputs).items():
+                self._outputs[key] = self._check_node(f"outputs[{key!r}]", node_id)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Self:
@@ -102,7 +109,7 @@ class PromptBuilder(Generic[InputKey, OutputKey]):
         }
         prompt = require_prompt(saved["prompt"], source="the prompt builder's prompt")
         builder = cls(
-            prompt, cast("Iterable[InputKey]", inputs), cast("Iterable[OutputKey]", outputs)
+            prompt, cast("list[InputKey]", [*inputs]), cast("list[OutputKey]", [*outputs])
         )
         builder._inputs, builder._outputs = inputs, outputs
         bypassed = (_read_name("bypassNodes", each) for each in as_list(saved.get("bypassNodes")))
@@ -190,9 +197,7 @@ class PromptBuilder(Generic[InputKey, OutputKey]):
             WorkflowError: there is no such key or node.
         """
         asked_by = f"set_output_node({key!r}, {node_id!r})"
-        if node_id not in self._prompt:
-            raise unknown_node(self._prompt, node_id, asked_by=asked_by)
-        return self._map_output(key, node_id, asked_by)
+        return self._map_output(key, self._check_node(asked_by, node_id), asked_by)
 
     def set_raw_output_node(self, key: OutputKey, node_id: str) -> Self:
         """Let a key stand for a node that is checked only by `check_outputs`, and before a run.
@@ -218,14 +223,20 @@ class PromptBuilder(Generic[InputKey, OutputKey]):
         Raises:
             WorkflowError: there is no such key, or it stands for nothing, or for a missing node.
         """
-        asked_by = f"input({key!r})"
-        paths = self._require_input(key, asked_by)
-        if not paths:
-            raise WorkflowError(
-                f"{asked_by}: {key!r} stands for nothing yet; say for what with"
-                f' set_input_node({key!r}, "<node>.inputs.<input>")'
-            )
-        return self._set(paths, value, os)
+        return self._set(dict.fromkeys(self._paths_of(key, f"input({key!r})"), value), os)
+
+    def batch_inputs(
+        self, values: Mapping[InputKey, object], *, os: Literal["nt", "posix"] | None = None
+    ) -> Self:
+        """Set all inputs that several keys stand for; see `input`."""
+        return self._set(
+            {
+                path: value
+                for key, value in values.items()
+                for path in self._paths_of(key, f"batch_inputs({key!r})")
+            },
+            os,
+        )
 
     def input_raw(
         self, path: str, value: object, *, os: Literal["nt", "posix"] | None = None
@@ -235,7 +246,7 @@ class PromptBuilder(Generic[InputKey, OutputKey]):
         Raises:
             WorkflowError: there is no such node, or the path has another form.
         """
-        return self._set((path,), value, os)
+        return self._set({path: value}, os)
 
     # --- checks, and the way to a server ----------------------------------------------------------
 
@@ -304,13 +315,22 @@ class PromptBuilder(Generic[InputKey, OutputKey]):
         twin._outputs = self._outputs if outputs is None else outputs
         return twin
 
-    def _set(self, paths: Iterable[str], value: object, os: Literal["nt", "posix"] | None) -> Self:
-        if os is not None and isinstance(value, str):
-            value = value.replace("/", "\\") if os == "nt" else value.replace("\\", "/")
+    def _set(self, values: Mapping[str, object], os: Literal["nt", "posix"] | None) -> Self:
         workflow = Workflow(self._prompt)
-        for path in paths:
+        for path, value in values.items():
+            if os is not None and isinstance(value, str):
+                value = value.replace("/", "\\") if os == "nt" else value.replace("\\", "/")
             workflow.set(path, value)
         return self._with(prompt=workflow.to_dict())
+
+    def _paths_of(self, key: str, asked_by: str) -> tuple[str, ...]:
+        paths = self._require_input(key, asked_by)
+        if not paths:
+            raise WorkflowError(
+                f"{asked_by}: {key!r} stands for nothing yet; say for what with"
+                f' set_input_node({key!r}, "<node>.inputs.<input>")'
+            )
+        return paths
 
     def _require_input(self, key: str, asked_by: str) -> tuple[str, ...]:
         if key not in self._inputs:
@@ -329,6 +349,11 @@ class PromptBuilder(Generic[InputKey, OutputKey]):
         if key not in self._outputs:
             raise _unknown_key(asked_by, "output", key, self._outputs)
         return self._with(outputs={**self._outputs, key: node_id})
+
+    def _check_node(self, asked_by: str, node_id: str) -> str:
+        if node_id not in self._prompt:
+            raise unknown_node(self._prompt, node_id, asked_by=asked_by)
+        return node_id
 
     def _check_paths(self, asked_by: str, paths: tuple[str, ...]) -> tuple[str, ...]:
         for path in paths:

@@ -42,6 +42,21 @@ def test_one_key_sets_several_inputs() -> None:
     assert more.set_input_node("size", "1.inputs.width").inputs["size"] == ("1.inputs.width",)
 
 
+def test_what_keys_stand_for_can_be_said_at_once() -> None:
+    at_once = Builder(
+        prompts.image(7),
+        inputs={
+            "color": "1.inputs.color",
+            "size": ["1.inputs.width", "1.inputs.height"],
+            "prefix": "9.inputs.filename_prefix",
+        },
+        outputs={"images": "9"},
+    )
+    assert at_once.to_json() == builder().to_json()
+    one_by_one = builder().input("size", 5).input("color", 6)
+    assert at_once.batch_inputs({"size": 5, "color": 6}).to_json() == one_by_one.to_json()
+
+
 def test_every_change_makes_another_builder() -> None:
     first = builder()
     text = first.to_json()
@@ -136,6 +151,15 @@ Wrong: TypeAlias = Callable[[], object]
             lambda: builder().input("sice", 1),  # type: ignore[arg-type]
             r"^input\('sice'\): .* key 'sice' \(did you mean size\?\); the input keys are color,",
         ),
+        (
+            lambda: empty().batch_inputs({"size": 1}),
+            r"^batch_inputs\('size'\): 'size' stands for nothing yet",
+        ),
+        (
+            lambda: PromptBuilder(prompts.image(), {"a": "1.inputs.b"}, ()),
+            r"^inputs\['a'\]: .* has no input 'b'",
+        ),
+        (lambda: PromptBuilder(prompts.image(), (), {"a": "8"}), r"^outputs\['a'\]: there is no"),
         (lambda: empty().input("size", 1), r"^input\('size'\): 'size' stands for nothing yet"),
         (lambda: empty().set_input_node("size"), r"^set_input_node\('size'\): no path is given"),
         (
