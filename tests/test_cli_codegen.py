@@ -20,8 +20,9 @@ from rich.console import Console
 
 import comfy_trio
 from comfy_trio.__main__ import main
-from comfy_trio._cli import _codegen
-from comfy_trio._cli._codegen import CodegenOptions, run_codegen
+from comfy_trio._cli import _codegen_source
+from comfy_trio._cli._codegen import run_codegen
+from comfy_trio._cli._codegen_source import CodegenOptions
 from comfy_trio._cli._screen import Screen
 from comfy_trio._cli._supervise import supervise
 from comfy_trio._replies import post
@@ -237,9 +238,9 @@ async def test_two_sources_are_one_too_many(tmp_path: Path) -> None:
 @pytest.mark.parametrize("other", [False, True])
 async def test_no_generator(other: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     if other:  # something that anybody may have called codegen
-        monkeypatch.setattr(_codegen, "IN_CHECKOUT", "json")
+        monkeypatch.setattr(_codegen_source, "IN_CHECKOUT", "json")
     else:
-        monkeypatch.setattr(_codegen, "IN_CHECKOUT", "comfy_trio_no_such_package")
+        monkeypatch.setattr(_codegen_source, "IN_CHECKOUT", "comfy_trio_no_such_package")
     options = CodegenOptions(object_info=file_of(tmp_path), out=str(tmp_path / "nodes"))
     assert await run(options) == (
         1,

@@ -2,23 +2,17 @@
 
 # No postponed annotations in modules of commands: cyclopts reads them.
 
-import importlib
-import importlib.util
-import json
 from collections import Counter
 from functools import partial
 from pathlib import Path
-from types import ModuleType
-from typing import TYPE_CHECKING, Annotated, final
+from typing import TYPE_CHECKING, Annotated
 
-import attrs
 import trio
 from cyclopts import Parameter
 
-from .. import Comfy, open_comfy
-from .._replies import get
-from .._util import JSONObject, as_object, is_object
 from .._version import __version__
+from ._codegen_source import CodegenOptions, ask, import_generator, printable
+from ._codegen_workflow import run_workflow_codegen
 from ._options import ServerURL
 from ._screen import Screen
 from ._supervise import CommandError, supervise
@@ -29,25 +23,6 @@ if TYPE_CHECKING:
     from codegen.nodes import GeneratedPackage
     from codegen.package import Difference
 
-INSTALLED, IN_CHECKOUT = "comfy_trio._codegen", "codegen"
-"""What the generator is called in an installed package, and beside it in its repository."""
-UNKNOWN_VERSION = "unknown"
-MAX_JOBS = "1000"
-"""How much of a history is enough to learn from."""
-
-
-@final
-@attrs.frozen(kw_only=True)
-class CodegenOptions:
-    """What `codegen` was asked for; see there."""
-
-    url: str | None = None
-    object_info: str | None = None
-    out: str
-    check: bool = False
-    strict_files: bool = False
-    learn: bool = False
-
 
 async def codegen(
     *,
@@ -57,18 +32,21 @@ async def codegen(
     check: Annotated[bool, Parameter(negative=())] = False,
     strict_files: Annotated[bool, Parameter(negative=())] = False,
     learn: Annotated[bool, Parameter(negative=())] = False,
+    workflow: str | None = None,
 ) -> int:
-    """Write a Python package of a server's nodes as typed classes.
+    """Write a server's nodes as a Python package of typed classes, or a module for a workflow.
 
     Args:
         out: The directory of the package. It is made if need be; one that exists must be empty, or
-            hold such a package.
+            hold such a package. With --workflow, the file of the module.
         url: A ComfyUI server. Default: $COMFY_HOST, or else http://127.0.0.1:8188.
         object_info: A file with a server's reply to GET /object_info, in place of a server.
         check: Write nothing, and fail if the package is not what it would be.
         strict_files: Let only those model files pass that the server has now.
         learn: See in the server's history what custom nodes show, for types of that. Only the
             shapes are kept, in the package, and used from then on.
+        workflow: A workflow's file. Write a module for it alone: types of its inputs and outputs,
+            and a function that runs it.
     """
     options = CodegenOptions(
         url=url,
@@ -77,8 +55,10 @@ async def codegen(
         check=check,
         strict_files=strict_files,
         learn=learn,
+        workflow=workflow,
     )
-    return await supervise(partial(run_codegen, options), Screen())
+    run = run_codegen if workflow is None else run_workflow_codegen
+    return await supervise(partial(run, options), Screen())
 
 
 async def run_codegen(options: CodegenOptions, screen: Screen) -> None:
@@ -94,10 +74,10 @@ async def run_codegen(options: CodegenOptions, screen: Screen) -> None:
         raise CommandError("choose one of --url and --object-info")
     if options.learn and options.object_info is not None:
         raise CommandError("--learn needs a server, whose history it reads")
-    nodes, package = _import_generator("nodes"), _import_generator("package")
-    learned, ui_types = _import_generator("learned"), _import_generator("ui_types")
-    told = await _ask(options)
-    screen.fact("Nodes of", _printable(told.source))
+    nodes, package = import_generator("nodes"), import_generator("package")
+    learned, ui_types = import_generator("learned"), import_generator("ui_types")
+    told = await ask(options)
+    screen.fact("Nodes of", printable(told.source))
     directory = Path(options.out)
     shapes = await _read_learned(trio.Path(directory / learned.LEARNED), learned.load_learned)
     seen = learned.learn(told.history, known=ui_types.UI_TYPES)
@@ -115,7 +95,7 @@ async def run_codegen(options: CodegenOptions, screen: Screen) -> None:
     for line in _oddities(generated):
         screen.line(line)
     if options.learn:
-        screen.fact("Learned", ", ".join(map(_printable, generated.learned)) or "nothing new")
+        screen.fact("Learned", ", ".join(map(printable, generated.learned)) or "nothing new")
     if options.check:
         difference: Difference = await trio.to_thread.run_sync(
             partial(
@@ -134,41 +114,6 @@ async def run_codegen(options: CodegenOptions, screen: Screen) -> None:
     )
 
 
-@final
-@attrs.frozen
-class Told:
-    """What a server, or a file in its place, told.
-
-    Args:
-        source: Who, for people to read.
-        object_info: The nodes.
-        version: The server's.
-        history: The jobs to learn from.
-    """
-
-    source: str
-    object_info: JSONObject
-    version: str = UNKNOWN_VERSION
-    history: JSONObject = attrs.field(factory=dict[str, object])
-
-
-async def _ask(options: CodegenOptions) -> Told:
-    if options.object_info is not None:
-        return Told(options.object_info, await _read_object_info(trio.Path(options.object_info)))
-    async with open_comfy(options.url) as comfy:
-        object_info = await comfy.node.definitions()
-        system = as_object((await _get(comfy, "/system_stats")).get("system"))
-        version = system.get("comfyui_version")
-        version = version if isinstance(version, str) else UNKNOWN_VERSION
-        history = await _get(comfy, "/history", max_items=MAX_JOBS) if options.learn else {}
-    return Told(f"{comfy.url}, ComfyUI {version}", object_info, version, history)
-
-
-async def _get(comfy: Comfy, path: str, **parameters: str) -> JSONObject:
-    reply = await comfy._session.http.request(get(path, **parameters))
-    return as_object(reply.json())
-
-
 async def _read_learned(
     path: trio.Path, load: "Callable[[str], Mapping[str, object]]"
 ) -> "Mapping[str, object]":
@@ -181,44 +126,6 @@ async def _read_learned(
         raise CommandError(f"{path} does not hold what was learned: {error}") from error
 
 
-def _import_generator(module: str) -> ModuleType:
-    """Import a module of the generator.
-
-    Raises:
-        CommandError: it is not installed.
-    """
-    try:
-        return _find_generator(module)
-    except ModuleNotFoundError:  # itself, or what it needs
-        raise CommandError(
-            'the generator is not installed: run  pip install "comfy-trio[codegen]"'
-        ) from None
-
-
-def _find_generator(module: str) -> ModuleType:
-    root = Path(__file__).parents[2]
-    if importlib.util.find_spec(INSTALLED) is not None:
-        return importlib.import_module(f"{INSTALLED}.{module}")
-    # Another package may have that name, too.
-    spec = importlib.util.find_spec(IN_CHECKOUT)
-    if spec is not None and spec.origin == str(root / IN_CHECKOUT / "__init__.py"):
-        return importlib.import_module(f"{IN_CHECKOUT}.{module}")
-    raise ModuleNotFoundError(IN_CHECKOUT)
-
-
-async def _read_object_info(path: trio.Path) -> JSONObject:
-    try:
-        value: object = json.loads(await path.read_bytes())
-    except (ValueError, RecursionError) as error:
-        raise CommandError(f"{path} is no JSON: {error}") from error
-    # Anything else would be read as odd nodes, without a complaint.
-    if not is_object(value) or not any("input" in as_object(entry) for entry in value.values()):
-        raise CommandError(
-            f"{path} declares no nodes: it should hold a server's reply to GET /object_info"
-        )
-    return value
-
-
 def _oddities(generated: "GeneratedPackage") -> list[str]:
     """Say what was odd: each oddity once, with where it was first met."""
     count = Counter(oddity for each in generated.oddities.values() for oddity in each)
@@ -227,9 +134,9 @@ def _oddities(generated: "GeneratedPackage") -> list[str]:
         for oddity in oddities:
             first.setdefault(oddity, class_type)
     return [
-        f"odd, {number} times, first in {_printable(first[oddity])}: {_printable(oddity)}"
+        f"odd, {number} times, first in {printable(first[oddity])}: {printable(oddity)}"
         if number > 1
-        else f"odd in {_printable(first[oddity])}: {_printable(oddity)}"
+        else f"odd in {printable(first[oddity])}: {printable(oddity)}"
         for oddity, number in sorted(count.items())
     ]
 
@@ -241,12 +148,4 @@ def _tell(difference: "Difference", screen: Screen) -> None:
             told[word] = tuple(f"node {class_type}" for class_type in getattr(difference, word))
     for word, names in told.items():
         for name in names:
-            screen.line(f"{word:<8}{_printable(name)}")
-
-
-def _printable(text: str) -> str:
-    """Return a text of the server's without what would do something to a terminal."""
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode()
-        for character in text
-    )
+            screen.line(f"{word:<8}{printable(name)}")
