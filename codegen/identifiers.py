@@ -146,10 +146,11 @@ def function_name(name: str) -> tuple[str, str]:
 
     ``run_`` may be put before the former.
     """
-    words = slug(name) or "workflow"
-    if not is_identifier(words) or words in _TAKEN_IN_MODULE | _TAKEN_IN_FUNCTION:
-        words = f"workflow_{words}" if words[0].isdigit() else f"{words}_workflow"
-    return words, _pascal(words)
+    words = slug(name)
+    function = _sound(words, "workflow_", name) if words else "workflow"
+    if keyword.iskeyword(function) or function in _TAKEN_IN_MODULE | _TAKEN_IN_FUNCTION:
+        function = f"{function}_workflow"
+    return function, _sound(_pascal(function), "Workflow", name)
 
 
 def module_name(category: str) -> str:

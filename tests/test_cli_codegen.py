@@ -262,7 +262,7 @@ def run_main(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
 def test_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_main(monkeypatch, "--help") in {0, None}
     told = capsys.readouterr().out
-    options = ("url", "object-info", "out", "check", "strict-files", "learn")
+    options = ("url", "object-info", "out", "check", "strict-files", "learn", "workflow")
     assert all(f"--{name}" in told for name in options)
     assert "--no-" not in told
 
