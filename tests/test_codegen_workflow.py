@@ -108,7 +108,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
     max_leaves=6,
 )
-NODES = st.fixed_dictionaries(
+NODES: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {
         "class_type": st.sampled_from(["SaveImage", "KSampler", "CLIPTextEncode"]) | TEXT,
         "inputs": st.dictionaries(
@@ -125,7 +125,7 @@ def test_whatever_it_holds_it_is_data(nodes: dict[str, Any], name: str) -> None:
     prompt = {**nodes, "save": prompts.node("SaveImage", images=["x", 0])}
     module = load(generate(prompt, name=name).source)
     assert module._TEMPLATE.prompt == prompt
-    functions = [each for each in vars(module) if each.startswith("run_")]
+    functions: list[str] = [each for each in dir(module) if each.startswith("run_")]
     assert [callable(getattr(module, each.removeprefix("run_"))) for each in functions] == [True]
     for each in module._TEMPLATE.inputs:
         assert each.isidentifier()
