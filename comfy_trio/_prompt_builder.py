@@ -207,6 +207,33 @@ class PromptBuilder(Generic[InputKey, OutputKey]):
         """
         return self._map_output(key, node_id, f"set_raw_output_node({key!r}, {node_id!r})")
 
+    # --- nodes to leave out -----------------------------------------------------------------------
+
+    @property
+    def bypassed(self) -> tuple[str, ...]:
+        """The ids of the nodes to bypass."""
+        return self._bypassed
+
+    def bypass(self, *node_ids: str) -> Self:
+        """Leave nodes out when it is run; see `Workflow.bypass`.
+
+        Raises:
+            WorkflowError: there is no such node.
+        """
+        for node_id in node_ids:
+            self._check_node(f"bypass({node_id!r})", node_id)
+        return self._with(bypassed=tuple(dict.fromkeys((*self._bypassed, *node_ids))))
+
+    def reinstate(self, *node_ids: str) -> Self:
+        """Undo `bypass`.
+
+        Raises:
+            WorkflowError: there is no such node.
+        """
+        for node_id in node_ids:
+            self._check_node(f"reinstate({node_id!r})", node_id)
+        return self._with(bypassed=tuple(each for each in self._bypassed if each not in node_ids))
+
     # --- values -----------------------------------------------------------------------------------
 
     def input(
@@ -292,12 +319,12 @@ class PromptBuilder(Generic[InputKey, OutputKey]):
         """Return a workflow with the outputs under their keys. `Comfy.run` does this itself.
 
         Raises:
-            WorkflowError: an output key stands for no node.
+            WorkflowError: an output key stands for no node, or a node to bypass is missing.
         """
         workflow = Workflow(self._prompt)
         for key, node_id in self.check_outputs()._outputs.items():
             workflow.output(key, node_id)
-        return workflow
+        return workflow.bypass(*self._bypassed)
 
     # --- parts ------------------------------------------------------------------------------------
 
@@ -307,12 +334,14 @@ class PromptBuilder(Generic[InputKey, OutputKey]):
         prompt: JSONObject | None = None,
         inputs: dict[str, tuple[str, ...]] | None = None,
         outputs: dict[str, str | None] | None = None,
+        bypassed: tuple[str, ...] | None = None,
     ) -> Self:
         """Return a builder that differs. The parts are never changed, so that it may share them."""
         twin = copy.copy(self)
         twin._prompt = self._prompt if prompt is None else prompt
         twin._inputs = self._inputs if inputs is None else inputs
         twin._outputs = self._outputs if outputs is None else outputs
+        twin._bypassed = self._bypassed if bypassed is None else bypassed
         return twin
 
     def _set(self, values: Mapping[str, object], os: Literal["nt", "posix"] | None) -> Self:

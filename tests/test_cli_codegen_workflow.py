@@ -107,7 +107,7 @@ async def test_what_somebody_else_wrote_is_left_alone(tmp_path: Path) -> None:
         (None, {"url": "http://x"}, "choose one of --url and --object-info"),
         (None, {"learn": True}, "--learn is for packages of nodes, not for --workflow"),
         ({"nodes": []}, {}, "is in the canvas format"),
-        ({"1": prompts.node("SaveImage", x=float("nan"))}, {}, "no module can be made of "),
+        ({"1": prompts.node("Loop", x=["1", 0])}, {}, "no module can be made of "),
     ],
 )
 async def test_what_is_refused(

@@ -66,6 +66,7 @@ def test_every_change_makes_another_builder() -> None:
         first.set_input_node("size", "1.inputs.width"),
         first.append_raw_input_node("size", "2.inputs.more"),
         first.set_output_node("images", "2"),
+        first.bypass("2"),
     ):
         assert changed is not first
         assert changed.to_json() != text
@@ -112,6 +113,15 @@ def test_a_prompt_that_was_given_is_the_callers() -> None:
     made = PromptBuilder[Literal["color"], Literal["images"]](source, ("color",), ("images",))
     spoil(source["1"])
     assert made.prompt == prompts.image(7)
+
+
+def test_nodes_to_leave_out() -> None:
+    one = builder().bypass("2", "1").reinstate("1", "9")
+    assert one.bypassed == ("2",)
+    again = Builder.from_json(one.bypass("2").to_json())
+    assert again.bypassed == again.to_workflow().bypassed == ("2",)
+    assert again.reinstate("2").to_json() == builder().to_json()
+    assert again.prompt == builder().prompt
 
 
 def test_separators_of_a_system() -> None:
@@ -182,6 +192,8 @@ Wrong: TypeAlias = Callable[[], object]
             lambda: empty().set_output_node("image", "9"),  # type: ignore[arg-type]
             r"there is no output key 'image' \(did you mean images\?\); the output keys are images",
         ),
+        (lambda: empty().bypass("3"), r"^bypass\('3'\): there is no node '3'"),
+        (lambda: empty().reinstate("3"), r"^reinstate\('3'\): there is no node '3'"),
         (lambda: empty().check_outputs(), r"stand for no node: 'images' \(nothing\)"),
         (lambda: empty().check_inputs(), "the input key 'color' stands for nothing"),
         (lambda: PromptBuilder(prompts.image(), "seed", ()), r"write a tuple: \('seed',\)"),
