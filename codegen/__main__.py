@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING
 from comfy_trio import __version__
 
 from .nodes import generate_package
-from .package import compare, write
+from .package import compare, replace_file, write
 from .wire_types import generate_sources
+from .workflow_module import generate_workflow_module
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from comfy_trio._util import JSONObject
 
 ROOT = Path(__file__).parent.parent
 STUBS_VERSION = "0.27.0"
@@ -23,6 +26,8 @@ STUBS_VERSION = "0.27.0"
 STUBS = f"stubs/object_info-{STUBS_VERSION}.json"
 GOLDEN = "tests/golden/object_info.json"
 """What the tests hold the generator against."""
+WORKFLOW = "tests/golden/portrait"
+"""Likewise for the module of a workflow: the prompt and the module, without their suffixes."""
 PROBES = "custom_nodes.probe_nodes"
 """A pack that the captured server had for tests of the protocol."""
 
@@ -50,6 +55,9 @@ def main(arguments: Sequence[str] | None = None, *, root: Path = ROOT) -> int:
     ):
         if (text := _read(root / source)) is not None:
             outdated += _package(root, package, make(json.loads(text)), writing=options.write)
+    if (info := _read(root / STUBS)) and (prompt := _read(root / f"{WORKFLOW}.json")):
+        source = make_workflow_module(json.loads(prompt), json.loads(info))
+        outdated += _file(root, f"{WORKFLOW}.py", source, writing=options.write)
     if options.write:
         for path in outdated:
             print(f"Wrote {path}")
@@ -86,6 +94,14 @@ def _package(root: Path, package: str, sources: Mapping[str, str], *, writing: b
     return [f"{package}/{path}" for path in paths]
 
 
+def _file(root: Path, path: str, source: str, *, writing: bool) -> list[str]:
+    if _read(root / path) == source:
+        return []
+    if writing:
+        replace_file(root / path, source)
+    return [path]
+
+
 def make_stubs(object_info: Mapping[str, Mapping[str, object]]) -> Mapping[str, str]:
     """Return the package of what a plain server has."""
     core = {
@@ -101,6 +117,17 @@ def make_stubs(object_info: Mapping[str, Mapping[str, object]]) -> Mapping[str, 
 def make_golden(object_info: Mapping[str, object]) -> Mapping[str, str]:
     """Return the package that the tests compare with, which no version changes."""
     return generate_package(object_info, generator_version="0", server_version="0").sources
+
+
+def make_workflow_module(prompt: JSONObject, object_info: Mapping[str, object]) -> str:
+    """Return the module of the workflow that the tests compare with, which no version changes."""
+    return generate_workflow_module(
+        prompt,
+        object_info,
+        name=Path(WORKFLOW).name,
+        generator_version="0",
+        server_version=STUBS_VERSION,
+    ).source
 
 
 def _read(path: Path) -> str | None:

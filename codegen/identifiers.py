@@ -49,6 +49,9 @@ _TAKEN_IN_MODULE: Final = (
     | {"TypeVar", "TypedDict", "UINode", "annotations", "lazy_exports", "require_format"}
 )
 
+# Names at the top of the module of a workflow, and in its functions.
+_TAKEN_IN_FUNCTION: Final = frozenset({"cast", "comfy", "inputs", "key", "result"})
+
 # Windows has no files of these names, whatever their suffix.
 _DEVICES: Final = frozenset(
     {"aux", "con", "nul", "prn", *(f"{port}{n}" for port in ("com", "lpt") for n in range(1, 10))}
@@ -139,7 +142,7 @@ def keyword_name(name: str) -> str:
 
 def output_name(name: str, slot: int) -> str:
     """Return the attribute for an output, as far as nothing else has it."""
-    mangled = _slug(_signed(name)) or f"output_{slot}"
+    mangled = slug(_signed(name)) or f"output_{slot}"
     return f"{mangled}_" if keyword.iskeyword(mangled) else _sound(mangled, "output_", name)
 
 
@@ -154,6 +157,18 @@ def variable_name(text: str) -> str:
         words.pop()
         name = "_".join(words)
     return _sound(name[:_MAX_VARIABLE].rstrip("_"), "node_", text) if name else ""
+
+
+def function_name(name: str) -> tuple[str, str]:
+    """Return the name of a function for something, and what the names of its classes begin with.
+
+    ``run_`` may be put before the former.
+    """
+    words = slug(name)
+    function = _sound(words, "workflow_", name) if words else "workflow"
+    if keyword.iskeyword(function) or function in _TAKEN_IN_MODULE | _TAKEN_IN_FUNCTION:
+        function = f"{function}_workflow"
+    return function, _sound(_pascal(function), "Workflow", name)
 
 
 def module_name(category: str) -> str:
@@ -174,7 +189,7 @@ def pack_name(module: str) -> str:
 
 
 def _file_name(text: str, prefix: str, reserved: AbstractSet[str]) -> str:
-    name = _slug(text)
+    name = slug(text)
     if keyword.iskeyword(name) or name in reserved or name in _DEVICES:
         name = prefix + name
     name = _sound(name, prefix, text)
@@ -284,7 +299,8 @@ def _pascal(text: str) -> str:
     return "".join(word[:1].upper() + word[1:] for word in words)
 
 
-def _slug(text: str) -> str:
+def slug(text: str) -> str:
+    """Return the words of a text in lower case, which a name may have after its first letter."""
     return "_".join(_words(text)).lower()
 
 

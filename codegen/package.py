@@ -100,7 +100,7 @@ def write(directory: Path, sources: Mapping[str, str]) -> Difference:
     difference = _difference(found, sources, changed=changed)
     # First the file by which the directory is known to be ours.
     for path in sorted({*difference.changed, *difference.new}, key=lambda path: path != _INIT):
-        _replace(directory / path, sources[path])
+        replace_file(directory / path, sources[path])
     for path in difference.stale:
         _remove(directory, directory / path)
     return difference
@@ -236,7 +236,8 @@ def _read(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace")
 
 
-def _replace(path: Path, source: str) -> None:
+def replace_file(path: Path, source: str) -> None:
+    """Write a file as a whole, so that whatever ends this leaves no half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

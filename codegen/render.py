@@ -102,8 +102,8 @@ def _render_init(package: NamedPackage, generator: str, server: str, digest: str
     modules = {"files", "types", *(pack.name for pack in package.packs)}
     return (
         f"{HEADER} Run `python -m comfy_trio codegen` again.\n"
-        f"# generator: comfy_trio {_plain(generator)}, server: ComfyUI {_plain(server)}\n"
-        f"# object_info: sha256 {_plain(digest)}\n"
+        f"# generator: comfy_trio {plain(generator)}, server: ComfyUI {plain(server)}\n"
+        f"# object_info: sha256 {plain(digest)}\n"
         f'"""{_INIT_TEXT}"""\n\n'
         "from typing import TYPE_CHECKING\n\n"
         f"from {GRAPH} import lazy_exports, require_format\n\n"
@@ -172,7 +172,7 @@ def _render_index(package: NamedPackage) -> str:
     )
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
     """Return a text as it may stand in a comment."""
     return re.sub(r"[^A-Za-z0-9.+_-]", "?", text)[:64] or "unknown"
 

@@ -66,7 +66,7 @@ def render_field(scope: Scope, named: NamedInput, *, indent: int) -> str:
     if options and (options != [Keyword("default=", default or "")] or _is_wide(default, indent)):
         value = call(scope.imports.add(ATTRS, "field", running=True), *options)
     return _with_text(
-        assignment(named.attribute, annotation, value, indent=indent), _text(declared), indent
+        assignment(named.attribute, annotation, value, indent=indent), tell(declared), indent
     )
 
 
@@ -191,7 +191,8 @@ def sentence(text: str) -> str:
     return f"{text}." if text and text[-1] not in _ENDS else text
 
 
-def _text(declared: Input) -> str:
+def tell(declared: Input) -> str:
+    """Return what there is to tell of an input: what it is for, and its range."""
     notes: list[str] = []
     match declared.kind:
         case Number():

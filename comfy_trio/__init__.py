@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from ._job import Job as Job
     from ._mailbox import Subscription as Subscription
     from ._node import NodeNamespace as NodeNamespace
+    from ._prompt_builder import PromptBuilder as PromptBuilder
     from ._result import JobResult as JobResult
     from ._result import ReceivedImage as ReceivedImage
     from ._transpile import transpile as transpile
@@ -107,6 +108,7 @@ _HOMES = {
     "_job": "Job",
     "_mailbox": "Subscription",
     "_node": "NodeNamespace",
+    "_prompt_builder": "PromptBuilder",
     "_result": "JobResult ReceivedImage",
     "_transpile": "transpile",
     "_transport": "Transport WebSocket WebSocketClosed WebSocketRejected WebSocketUnreachable",

@@ -46,8 +46,10 @@ if TYPE_CHECKING:
     from ._util import JSONObject
     from ._validation_report import Validation
     from ._wire import ServerEvent
+    from ._workflow import WorkflowBuilder
 
-Runnable: TypeAlias = "Workflow | Graph | Mapping[str, Any] | OutputNode[Any]"
+Whole: TypeAlias = "Workflow | WorkflowBuilder | Graph | Mapping[str, Any]"
+Runnable: TypeAlias = "Whole | OutputNode[Any]"
 
 DEFAULT_MAX_MESSAGE_SIZE = 256 * 2**20
 FORBIDDEN_HEADERS = frozenset({"host", "origin", "content-length", "transfer-encoding"})
@@ -170,7 +172,7 @@ class Comfy(metaclass=NoPublicConstructor):
         return f"<Comfy {self.url} {self.connection_state.value}, {jobs} live jobs>"
 
     @overload
-    async def run(self, workflow: Workflow | Graph | Mapping[str, Any], /) -> JobResult: ...
+    async def run(self, workflow: Whole, /) -> JobResult: ...
     @overload
     async def run(self, output: OutputNode[Any], /, *more: OutputNode[Any]) -> JobResult: ...
     async def run(self, what: Runnable, /, *more: OutputNode[Any]) -> JobResult:
@@ -179,7 +181,7 @@ class Comfy(metaclass=NoPublicConstructor):
         If this call is cancelled, the job is stopped at the server too, as in `open_job`.
 
         Args:
-            what: A workflow, a graph, a prompt in API format, or an output node.
+            what: A workflow, a prompt builder, a graph, a prompt in API format, or an output node.
             more: More output nodes.
 
         Raises:
@@ -191,9 +193,7 @@ class Comfy(metaclass=NoPublicConstructor):
             return await job.wait()
 
     @overload
-    def open_job(
-        self, workflow: Workflow | Graph | Mapping[str, Any], /
-    ) -> AbstractAsyncContextManager[Job]: ...
+    def open_job(self, workflow: Whole, /) -> AbstractAsyncContextManager[Job]: ...
     @overload
     def open_job(
         self, output: OutputNode[Any], /, *more: OutputNode[Any]
@@ -209,7 +209,7 @@ class Comfy(metaclass=NoPublicConstructor):
         queue, or interrupted by its id, and seen to be over; that takes ``close_timeout`` at most.
 
         Args:
-            what: A workflow, a graph, a prompt in API format, or an output node.
+            what: A workflow, a prompt builder, a graph, a prompt in API format, or an output node.
             more: More output nodes.
 
         Raises:
@@ -232,7 +232,7 @@ class Comfy(metaclass=NoPublicConstructor):
             raise
 
     @overload
-    async def submit(self, workflow: Workflow | Graph | Mapping[str, Any], /) -> Job: ...
+    async def submit(self, workflow: Whole, /) -> Job: ...
     @overload
     async def submit(self, output: OutputNode[Any], /, *more: OutputNode[Any]) -> Job: ...
     async def submit(self, what: Runnable, /, *more: OutputNode[Any]) -> Job:
@@ -242,7 +242,7 @@ class Comfy(metaclass=NoPublicConstructor):
         this call stops the job too, if it was sent.
 
         Args:
-            what: A workflow, a graph, a prompt in API format, or an output node.
+            what: A workflow, a prompt builder, a graph, a prompt in API format, or an output node.
             more: More output nodes.
 
         Raises:

@@ -124,6 +124,32 @@ def unknown_node(prompt: JSONObject, node_id: str, *, asked_by: str) -> Workflow
     )
 
 
+def split_path(prompt: JSONObject, path: str, *, asked_by: str) -> tuple[str, str, str]:
+    """Return the parts of ``"6.inputs.text"``, ``"6.class_type"`` or ``"6._meta.title"``.
+
+    Returns:
+        The node's id, what of the node is meant, and the name in that (empty for the class type).
+
+    Raises:
+        WorkflowError: there is no such node, or the path has another form.
+    """
+    node_id, separator, rest = path.partition(".")
+    if node_id not in prompt:
+        raise unknown_node(prompt, node_id, asked_by=asked_by)
+    match rest.partition("."):
+        case ("inputs" | "_meta" as part, ".", name) if name:
+            return node_id, part, name
+        case ("class_type", "", ""):
+            return node_id, "class_type", ""
+        case _:
+            wanted = f'"{node_id}.inputs.<input>"'
+            raise WorkflowError(
+                f"{asked_by}: {repr(rest) if separator else 'nothing'} follows the node;"
+                f" write {wanted}, or the node's class_type (a string) or _meta.title",
+                node_id=node_id,
+            )
+
+
 def list_nodes(prompt: Mapping[str, Any]) -> str:
     """List a prompt's nodes for a message, the first few of many."""
     names = [f"{node_id} ({node.get('class_type')})" for node_id, node in prompt.items()]

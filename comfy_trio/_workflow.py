@@ -6,13 +6,13 @@ import copy
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, cast, final, overload
+from typing import TYPE_CHECKING, Any, Protocol, Self, cast, final, overload, runtime_checkable
 
 from ._bypass import bypass
 from ._errors import WorkflowError
 from ._find import find_node, find_nodes
 from ._graph import Graph
-from ._prompt import check_prompt, name_node, require_prompt, unknown_node
+from ._prompt import check_prompt, name_node, require_prompt, split_path, unknown_node
 from ._structure_hash import structure_hash
 from ._upload import check_places, make_upload
 from ._workflow_source import FORMAT, FORMAT_VERSION, read_content, read_json
@@ -264,22 +264,18 @@ class Workflow:
         Raises:
             WorkflowError: there is no such node, or the path has another form.
         """
-        node_id, separator, rest = path.partition(".")
-        node = self._node(node_id, f"set({path!r})")
-        match rest.partition("."):
-            case ("inputs", ".", name) if name:
-                self._set_input(node_id, name, value)
-            case ("class_type", "", "") if isinstance(value, str):
-                node["class_type"] = value
-            case ("_meta", ".", name) if name:
-                node.setdefault("_meta", {})[name] = copy.deepcopy(value)
-            case _:
-                wanted = f'"{node_id}.inputs.<input>"'
-                raise WorkflowError(
-                    f"set({path!r}): {'nothing' if not separator else rest!r} follows the node;"
-                    f" write {wanted}, or the node's class_type (a string) or _meta.title",
-                    node_id=node_id,
-                )
+        node_id, part, name = split_path(self._prompt, path, asked_by=f"set({path!r})")
+        node: JSONObject = self._prompt[node_id]
+        if part == "inputs":
+            self._set_input(node_id, name, value)
+        elif part == "_meta":
+            node.setdefault("_meta", {})[name] = copy.deepcopy(value)
+        elif isinstance(value, str):
+            node["class_type"] = value
+        else:
+            raise WorkflowError(
+                f"set({path!r}): a class_type is a string, not {value!r}", node_id=node_id
+            )
         return self
 
     def input(self, node_id: str, name: str, value: object) -> Self:
@@ -496,11 +492,22 @@ class Workflow:
         return node
 
 
-def workflow_of(what: Workflow | Graph | Mapping[str, Any] | Node, *more: Node) -> Workflow:
+@runtime_checkable
+class WorkflowBuilder(Protocol):
+    """What makes a workflow when it is run, such as a `PromptBuilder`."""
+
+    def to_workflow(self) -> Workflow:
+        """Return a workflow that is the caller's own."""
+        ...
+
+
+def workflow_of(
+    what: Workflow | WorkflowBuilder | Graph | Mapping[str, Any] | Node, *more: Node
+) -> Workflow:
     """Return what is to be run as a workflow.
 
     Args:
-        what: A workflow, a graph, a prompt in API format, or an output node.
+        what: A workflow, what makes one, a graph, a prompt in API format, or an output node.
         more: More output nodes.
 
     Raises:
@@ -508,6 +515,8 @@ def workflow_of(what: Workflow | Graph | Mapping[str, Any] | Node, *more: Node) 
     """
     if isinstance(what, Workflow) and not more:
         return what
+    if isinstance(what, WorkflowBuilder) and not more:
+        return what.to_workflow()
     if isinstance(what, Graph) and not more:
         return Workflow.from_graph(what)
     if isinstance(what, Mapping) and not more:

@@ -21,7 +21,8 @@ from rich.console import Console
 import comfy_trio
 from comfy_trio import _generator
 from comfy_trio.__main__ import main
-from comfy_trio._cli._codegen import CodegenOptions, run_codegen
+from comfy_trio._cli._codegen import run_codegen
+from comfy_trio._cli._codegen_source import CodegenOptions
 from comfy_trio._cli._screen import Screen
 from comfy_trio._cli._supervise import supervise
 from comfy_trio._replies import post
@@ -261,7 +262,7 @@ def run_main(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> object:
 def test_help(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_main(monkeypatch, "--help") in {0, None}
     told = capsys.readouterr().out
-    options = ("url", "object-info", "out", "check", "strict-files", "learn")
+    options = ("url", "object-info", "out", "check", "strict-files", "learn", "workflow")
     assert all(f"--{name}" in told for name in options)
     assert "--no-" not in told
 

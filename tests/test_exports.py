@@ -57,6 +57,7 @@ LAYERS: list[set[str]] = [
         "_overlooked",
         "_picture_metadata",
         "_prompt",
+        "_prompt_builder",
         "_replies",
         "_result",
         "_seeds",

@@ -24,7 +24,11 @@ ROOT = Path(__file__).parent.parent
 PROGRAMS = Path(__file__).parent / "type_tests"
 STUBS = ROOT / "stubs"
 GOLDEN = ROOT / "tests" / "golden" / "nodes"
+WORKFLOW = ROOT / "tests" / "golden" / "portrait.py"
 OLD_SERVER = ROOT / "tests" / "fixtures" / "servers" / "object_info-0.3.64.json"
+
+PATH = os.pathsep.join(map(str, (STUBS, GOLDEN.parent)))
+"""Where programs find generated nodes, and the module of a workflow."""
 
 pytestmark = pytest.mark.types
 
@@ -34,7 +38,7 @@ Errors = set[tuple[str, int, str]]
 """Each as the name of the file, the line, and the code."""
 
 
-def run_mypy(*arguments: str, path: Path = STUBS) -> Errors:
+def run_mypy(*arguments: str, path: str | Path = PATH) -> Errors:
     """Check programs under ``--strict``, with no configuration of the project's.
 
     Args:
@@ -47,7 +51,7 @@ def run_mypy(*arguments: str, path: Path = STUBS) -> Errors:
     return {(Path(path).name, int(line), code) for path, line, code in lines}
 
 
-def mypy_output(*arguments: str, path: Path = STUBS) -> str:
+def mypy_output(*arguments: str, path: str | Path = PATH) -> str:
     command = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--hide-error-context"]
     command += ["--no-error-summary", "--no-pretty", "--cache-dir=.mypy_cache/types"]
     done = subprocess.run(
@@ -65,7 +69,7 @@ def mypy_output(*arguments: str, path: Path = STUBS) -> str:
 def run_pyright(project: Path, *paths: Path) -> Errors:
     """Check files under ``strict``, with no configuration of the project's."""
     relative = [os.path.relpath(path, project.parent) for path in paths]
-    settings = {"include": relative, "extraPaths": [str(STUBS), str(ROOT)]}
+    settings = {"include": relative, "extraPaths": [str(STUBS), str(GOLDEN.parent), str(ROOT)]}
     project.write_text(json.dumps({**settings, "typeCheckingMode": "strict"}))
     command = ["pyright", "--outputjson", "--pythonpath", sys.executable, "-p", str(project)]
     done = subprocess.run(
@@ -106,22 +110,31 @@ def check(errors: Errors, path: Path, *, column: int) -> None:
     assert {(file, line) for file, line, _ in errors} == expected.keys()
 
 
-def test_mypy_accepts() -> None:
-    assert run_mypy(str(PROGRAMS / "accepted.py")) == set()
+@pytest.mark.parametrize("program", ["accepted.py", "accepted_workflow.py"])
+def test_mypy_accepts(program: str) -> None:
+    assert run_mypy(str(PROGRAMS / program)) == set()
 
 
-def test_mypy_rejects() -> None:
-    path = PROGRAMS / "rejected.py"
+@pytest.mark.parametrize("program", ["rejected.py", "rejected_workflow.py"])
+def test_mypy_rejects(program: str) -> None:
+    path = PROGRAMS / program
     check(run_mypy(str(path)), path, column=0)
 
 
-def test_pyright_accepts(tmp_path: Path) -> None:
-    assert run_pyright(tmp_path / "pyrightconfig.json", PROGRAMS / "accepted.py") == set()
+@pytest.mark.parametrize("program", ["accepted.py", "accepted_workflow.py"])
+def test_pyright_accepts(program: str, tmp_path: Path) -> None:
+    assert run_pyright(tmp_path / "pyrightconfig.json", PROGRAMS / program) == set()
 
 
-def test_pyright_rejects(tmp_path: Path) -> None:
-    path = PROGRAMS / "rejected.py"
+@pytest.mark.parametrize("program", ["rejected.py", "rejected_workflow.py"])
+def test_pyright_rejects(program: str, tmp_path: Path) -> None:
+    path = PROGRAMS / program
     check(run_pyright(tmp_path / "pyrightconfig.json", path), path, column=1)
+
+
+def test_checkers_find_nothing_in_the_module_of_a_workflow(tmp_path: Path) -> None:
+    assert run_mypy(str(WORKFLOW)) == set()
+    assert run_pyright(tmp_path / "pyrightconfig.json", WORKFLOW) == set()
 
 
 def test_mypy_on_the_readmes_example(tmp_path: Path) -> None:

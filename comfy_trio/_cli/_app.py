@@ -24,7 +24,7 @@ app.command(
 app.command(
     "comfy_trio._cli._codegen:codegen",
     name="codegen",
-    help="Write a Python package of a server's nodes as typed classes.",
+    help="Write a server's nodes as a Python package of typed classes, or a module for a workflow.",
 )
 app.command(
     "comfy_trio._cli._validate:validate",

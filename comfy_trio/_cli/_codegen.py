@@ -5,17 +5,14 @@
 from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, final
+from typing import TYPE_CHECKING, Annotated
 
-import attrs
 import trio
 from cyclopts import Parameter
 
-from .. import Comfy, open_comfy
-from .._replies import get
-from .._util import JSONObject, as_object
 from .._version import __version__
-from ._definitions import read_object_info
+from ._codegen_source import CodegenOptions, ask
+from ._codegen_workflow import run_workflow_codegen
 from ._generator import import_generator
 from ._options import ServerURL
 from ._screen import Screen, printable
@@ -27,23 +24,6 @@ if TYPE_CHECKING:
     from codegen.nodes import GeneratedPackage
     from codegen.package import Difference
 
-UNKNOWN_VERSION = "unknown"
-MAX_JOBS = "1000"
-"""How much of a history is enough to learn from."""
-
-
-@final
-@attrs.frozen(kw_only=True)
-class CodegenOptions:
-    """What `codegen` was asked for; see there."""
-
-    url: str | None = None
-    object_info: str | None = None
-    out: str
-    check: bool = False
-    strict_files: bool = False
-    learn: bool = False
-
 
 async def codegen(
     *,
@@ -53,18 +33,21 @@ async def codegen(
     check: Annotated[bool, Parameter(negative=())] = False,
     strict_files: Annotated[bool, Parameter(negative=())] = False,
     learn: Annotated[bool, Parameter(negative=())] = False,
+    workflow: str | None = None,
 ) -> int:
-    """Write a Python package of a server's nodes as typed classes.
+    """Write a server's nodes as a Python package of typed classes, or a module for a workflow.
 
     Args:
         out: The directory of the package. It is made if need be; one that exists must be empty, or
-            hold such a package.
+            hold such a package. With --workflow, the file of the module.
         url: A ComfyUI server. Default: $COMFY_HOST, or else http://127.0.0.1:8188.
         object_info: A file with a server's reply to GET /object_info, in place of a server.
         check: Write nothing, and fail if the package is not what it would be.
         strict_files: Let only those model files pass that the server has now.
         learn: See in the server's history what custom nodes show, for types of that. Only the
             shapes are kept, in the package, and used from then on.
+        workflow: A workflow's file. Write a module for it alone: types of its inputs and outputs,
+            and a function that runs it.
     """
     options = CodegenOptions(
         url=url,
@@ -73,8 +56,10 @@ async def codegen(
         check=check,
         strict_files=strict_files,
         learn=learn,
+        workflow=workflow,
     )
-    return await supervise(partial(run_codegen, options), Screen())
+    run = run_codegen if workflow is None else run_workflow_codegen
+    return await supervise(partial(run, options), Screen())
 
 
 async def run_codegen(options: CodegenOptions, screen: Screen) -> None:
@@ -92,7 +77,7 @@ async def run_codegen(options: CodegenOptions, screen: Screen) -> None:
         raise CommandError("--learn needs a server, whose history it reads")
     nodes, package = import_generator("nodes"), import_generator("package")
     learned, ui_types = import_generator("learned"), import_generator("ui_types")
-    told = await _ask(options)
+    told = await ask(options)
     screen.fact("Nodes of", printable(told.source))
     directory = Path(options.out)
     shapes = await _read_learned(trio.Path(directory / learned.LEARNED), learned.load_learned)
@@ -130,41 +115,6 @@ async def run_codegen(options: CodegenOptions, screen: Screen) -> None:
     )
 
 
-@final
-@attrs.frozen
-class Told:
-    """What a server, or a file in its place, told.
-
-    Args:
-        source: Who, for people to read.
-        object_info: The nodes.
-        version: The server's.
-        history: The jobs to learn from.
-    """
-
-    source: str
-    object_info: JSONObject
-    version: str = UNKNOWN_VERSION
-    history: JSONObject = attrs.field(factory=dict[str, object])
-
-
-async def _ask(options: CodegenOptions) -> Told:
-    if options.object_info is not None:
-        return Told(options.object_info, await read_object_info(trio.Path(options.object_info)))
-    async with open_comfy(options.url) as comfy:
-        object_info = await comfy.node.definitions()
-        system = as_object((await _get(comfy, "/system_stats")).get("system"))
-        version = system.get("comfyui_version")
-        version = version if isinstance(version, str) else UNKNOWN_VERSION
-        history = await _get(comfy, "/history", max_items=MAX_JOBS) if options.learn else {}
-    return Told(f"{comfy.url}, ComfyUI {version}", object_info, version, history)
-
-
-async def _get(comfy: Comfy, path: str, **parameters: str) -> JSONObject:
-    reply = await comfy._session.http.request(get(path, **parameters))
-    return as_object(reply.json())
-
-
 async def _read_learned(
     path: trio.Path, load: "Callable[[str], Mapping[str, object]]"
 ) -> "Mapping[str, object]":
@@ -175,8 +125,6 @@ async def _read_learned(
         return {}
     except (ValueError, RecursionError) as error:
         raise CommandError(f"{path} does not hold what was learned: {error}") from error
-
-
 
 
 def _oddities(generated: "GeneratedPackage") -> list[str]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import assert_type
+from enum import StrEnum
+from typing import Literal, TypeAlias, assert_type
 
 import attrs
 from comfy_nodes import (
@@ -29,7 +30,7 @@ from comfy_nodes import (
 from comfy_nodes.core.choices import SamplerName
 from comfy_nodes.types import IMAGE, LATENT, MODEL
 
-from comfy_trio import Comfy, Graph, UnknownNode, Workflow
+from comfy_trio import Comfy, Graph, PromptBuilder, UnknownNode, Workflow
 from comfy_trio.graph import INT, Out
 from comfy_trio.types import ImagesOutput, TextOutput
 
@@ -117,3 +118,25 @@ def evolve(first: SaveImage) -> SaveImage:
 
 def sounds(unknown: UnknownNode) -> SaveAudio:
     return SaveAudio(audio=unknown, filename_prefix="sound")
+
+
+Portrait: TypeAlias = PromptBuilder[Literal["positive", "seed"], Literal["images"]]
+
+
+class Key(StrEnum):
+    POSITIVE = "positive"
+
+
+async def build(comfy: Comfy, text: str) -> None:
+    in_brackets = PromptBuilder[Literal["positive", "seed"], Literal["images"]](
+        {}, inputs=("positive", "seed"), outputs=("images",)
+    )
+    annotated: Portrait = PromptBuilder({}, inputs=("positive", "seed"), outputs=("images",))
+    for builder in (in_brackets, annotated, Portrait.from_json(text)):
+        assert_type(builder, Portrait)
+        mapped = builder.set_input_node("seed", "3.inputs.seed").set_output_node("images", "9")
+        await comfy.run(mapped.input("seed", -1).input("positive", None, os="nt"))
+    enumerated = PromptBuilder({}, inputs=Key, outputs=("images",))
+    enumerated.set_input_node(Key.POSITIVE, "6.inputs.text").input(Key.POSITIVE, "")
+    unknown = PromptBuilder({}, inputs=tuple(text.split()), outputs=("images",))
+    unknown.input(text, 5)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from enum import StrEnum
+from typing import TYPE_CHECKING, Literal
 
 from comfy_nodes import (
     BatchImagesNode,
@@ -22,7 +23,7 @@ from comfy_nodes import (
     VAEDecode,
 )
 
-from comfy_trio import Graph
+from comfy_trio import Graph, PromptBuilder
 
 if TYPE_CHECKING:
     from comfy_nodes.types import CONDITIONING, IMAGE, LATENT, MASK, MODEL, VAE
@@ -100,3 +101,25 @@ async def results(comfy: Comfy, image: Out[IMAGE]) -> None:
     await comfy.run(ImageInvert(image=image))  # error: call-overload reportCallIssue,reportArgumentType
     await comfy.run(save, LoadImage(image="x"))  # error: call-overload reportCallIssue,reportArgumentType
     Graph(save, image=image)  # error: arg-type reportArgumentType
+
+
+class Key(StrEnum):
+    POSITIVE = "positive"
+
+
+def build(text: str) -> None:
+    builder = PromptBuilder[Literal["positive", "seed"], Literal["images"]](
+        {},
+        inputs=("positive", "sede"),  # error: arg-type reportArgumentType
+        outputs=("images",),
+    )
+    builder.input("sede", -1)  # error: arg-type reportArgumentType
+    builder.set_input_node("images", "6.inputs.text")  # error: arg-type reportArgumentType
+    builder.set_output_node("seed", "9")  # error: arg-type reportArgumentType
+    builder.append_raw_input_node(text, "9")  # error: arg-type reportArgumentType
+    builder.input("seed", -1, os="windows")  # error: arg-type reportArgumentType
+    inferred = PromptBuilder({}, inputs=("seed",), outputs=("images",))
+    inferred.input("sede", -1)  # error: - reportArgumentType
+    enumerated = PromptBuilder({}, inputs=Key, outputs=("images",))
+    enumerated.input("positive", "")  # error: arg-type reportArgumentType
+    enumerated.input(Key.NEGATIVE, "")  # error: attr-defined reportAttributeAccessIssue
