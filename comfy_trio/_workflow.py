@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import copy
 import json
+import random
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast, final, overload, runtime_checkable
 
@@ -13,6 +15,7 @@ from ._errors import WorkflowError
 from ._find import find_node, find_nodes
 from ._graph import Graph
 from ._prompt import check_prompt, name_node, require_prompt, split_path, unknown_node
+from ._queue_time import expand_prompt
 from ._structure_hash import structure_hash
 from ._upload import check_places, make_upload
 from ._workflow_source import FORMAT, FORMAT_VERSION, read_content, read_json
@@ -436,6 +439,33 @@ class Workflow:
             for filename, source in named
         ]
         self._in_folders.update(dict.fromkeys(uploads))
+        return self
+
+    def expand(
+        self,
+        object_info: Mapping[str, Any],
+        *,
+        chance: random.Random | None = None,
+        now: datetime | None = None,
+    ) -> Self:
+        """Do to the texts what the browser does when it queues a workflow, and the server does not.
+
+        Of dynamic prompts, ``a {red|green} boat // or any``, one alternative is chosen and comments
+        are dropped, in the inputs that are declared to have them. In the names of files to save,
+        ``%date:yyyy-MM-dd%`` and ``%KSampler.seed%`` are filled in; what nothing fits stays. To
+        choose anew for each run, expand a `copy`.
+
+        Args:
+            object_info: What the server declares of its nodes.
+            chance: What the choices are drawn from. Default: chance itself.
+            now: The date for file names. Default: the local time.
+        """
+        expand_prompt(
+            self._prompt,
+            object_info,
+            chance or random.SystemRandom(),
+            now or datetime.now(),
+        )
         return self
 
     def check(self) -> Self:

@@ -58,6 +58,7 @@ LAYERS: list[set[str]] = [
         "_picture_metadata",
         "_prompt",
         "_prompt_builder",
+        "_queue_time",
         "_replies",
         "_result",
         "_seeds",

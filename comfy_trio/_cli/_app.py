@@ -36,6 +36,11 @@ app.command(
     name="transpile",
     help="Write a workflow as a Python script of typed nodes.",
 )
+app.command(
+    "comfy_trio._cli._convert:convert",
+    name="convert",
+    help="Make the prompts that a server runs of canvas files and pictures.",
+)
 # Its own --version is the version of ComfyUI to play.
 app.command(
     "comfy_trio._cli._serve:serve",

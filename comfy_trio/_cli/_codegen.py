@@ -17,6 +17,7 @@ from ._generator import import_generator
 from ._options import ServerURL
 from ._screen import Screen, printable
 from ._supervise import CommandError, supervise
+from ._workflow_file import require_one
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -71,8 +72,7 @@ async def run_codegen(options: CodegenOptions, screen: Screen) -> None:
         ComfyError: the server cannot be asked.
         OSError: a file cannot be read or written, or the directory holds something else.
     """
-    if options.url is not None and options.object_info is not None:
-        raise CommandError("choose one of --url and --object-info")
+    require_one(options.url, options.object_info)
     if options.learn and options.object_info is not None:
         raise CommandError("--learn needs a server, whose history it reads")
     nodes, package = import_generator("nodes"), import_generator("package")

@@ -12,6 +12,7 @@ from ._codegen_source import CodegenOptions, ask
 from ._generator import import_generator
 from ._screen import Screen, printable
 from ._supervise import CommandError
+from ._workflow_file import read_source, require_one
 
 if TYPE_CHECKING:
     from codegen.workflow_module import WorkflowModule
@@ -27,18 +28,16 @@ async def run_workflow_codegen(options: CodegenOptions, screen: Screen) -> None:
         ComfyError: the server cannot be asked, or the workflow is none.
         OSError: a file cannot be read or written.
     """
-    if options.url is not None and options.object_info is not None:
-        raise CommandError("choose one of --url and --object-info")
+    require_one(options.url, options.object_info)
     if options.learn:
         raise CommandError("--learn is for packages of nodes, not for --workflow")
     path = Path(options.workflow or "")
+    source = await read_source(str(path))
     generator, package = import_generator("workflow_module"), import_generator("package")
     found = await _read(Path(options.out), package.HEADER)
     told = await ask(options)
     screen.fact("Nodes of", printable(told.source))
-    workflow = await trio.to_thread.run_sync(
-        partial(Workflow.from_file, path, object_info=told.object_info)
-    )
+    workflow = Workflow._from_source(source, told.object_info)
     try:
         module: WorkflowModule = await trio.to_thread.run_sync(
             partial(

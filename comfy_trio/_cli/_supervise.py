@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, final
 import trio
 
 from .. import ComfyError
+from ._screen import printable
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator
@@ -60,7 +61,7 @@ class _Warnings(logging.Handler):
         self._screen = screen
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._screen.warning(record.getMessage())
+        self._screen.warning(printable(record.getMessage()))
 
 
 @contextmanager

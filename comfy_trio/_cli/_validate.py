@@ -10,10 +10,12 @@ import trio
 
 from .. import Validation, Workflow, open_comfy
 from .. import validate as validate_offline
+from .._workflow_source import WorkflowSource
 from ._definitions import read_object_info
 from ._options import ServerURL
 from ._screen import Screen, printable
 from ._supervise import CommandError, supervise
+from ._workflow_file import read_source, require_one
 
 
 @final
@@ -39,7 +41,7 @@ async def validate(
     The exit code is 1 if the server would refuse the workflow.
 
     Args:
-        file: The workflow, in API format.
+        file: The workflow: API JSON, a canvas file, or a picture that holds one.
         url: A ComfyUI server. Default: $COMFY_HOST, or else http://127.0.0.1:8188.
         object_info: A file with a server's reply to GET /object_info, in place of a server.
         server_version: With --object-info, the version of ComfyUI to judge as. Default: the newest
@@ -60,21 +62,21 @@ async def run_validate(options: ValidateOptions, screen: Screen) -> None:
         ComfyError: the file is no workflow, or the server cannot be asked.
         OSError: a file cannot be read.
     """
-    if options.url is not None and options.object_info is not None:
-        raise CommandError("choose one of --url and --object-info")
+    require_one(options.url, options.object_info)
     if options.server_version is not None and options.object_info is None:
         raise CommandError("--server-version goes with --object-info; a server tells its own")
-    workflow = await trio.to_thread.run_sync(Workflow.from_file, options.file)
-    validation = await _judge(workflow, options)
+    validation = await _judge(await read_source(options.file), options)
     for line in str(validation).splitlines():
         screen.line(printable(line))
     if not validation.accepted:
         raise CommandError(f"{options.file} would not run")
 
 
-async def _judge(workflow: Workflow, options: ValidateOptions) -> Validation:
+async def _judge(source: WorkflowSource, options: ValidateOptions) -> Validation:
     if options.object_info is None:
         async with open_comfy(options.url) as comfy:
-            return await comfy.validate(workflow)
+            definitions = await comfy.node.definitions() if source.prompt is None else None
+            return await comfy.validate(Workflow._from_source(source, definitions))
     definitions = await read_object_info(trio.Path(options.object_info))
+    workflow = Workflow._from_source(source, definitions)
     return validate_offline(workflow, definitions, version=options.server_version)
