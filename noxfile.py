@@ -35,7 +35,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Mypy strict, pyright strict, the public names, and programs of generated nodes."""
-    session.install("-e", ALL_EXTRAS, *groups("types"))
+    session.install("-e", ALL_EXTRAS, *groups("types", "templates"))
     session.run("mypy")
     session.run("pyright")
     session.run("pyright", "--ignoreexternal", "--verifytypes", "comfy_trio")

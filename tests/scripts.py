@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+
+from templates import canvas, object_info, prompts
+
+from comfy_trio._canvas_prompt import convert_canvas
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from comfy_trio import Graph
 
-TEMPLATES = Path(__file__).parent / "fixtures" / "canvas" / "prompts-0.27.0.json"
-
 
 def template_prompts() -> dict[str, dict[str, Any]]:
-    """What the frontend makes of the official templates, by their names.
-
-    Two have nodes without a class, of packs that were not installed: they are no prompts.
-    """
-    prompts: dict[str, dict[str, Any]] = json.loads(TEMPLATES.read_text(encoding="utf-8"))
+    """The prompts of all official templates of 0.27.0, made of their canvas files, by name."""
+    version = "0.27.0"
+    declared = object_info(version)
     return {
-        name: prompt
-        for name, prompt in prompts.items()
-        if all("class_type" in node for node in prompt.values())
+        name: convert_canvas(canvas(name, version), declared).prompt for name in prompts(version)
     }
 
 
