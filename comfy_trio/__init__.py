@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from ._address import BearerCredentials as BearerCredentials
     from ._address import Credentials as Credentials
     from ._address import HeaderCredentials as HeaderCredentials
+    from ._canvas_prompt import ConvertedCanvas as ConvertedCanvas
+    from ._canvas_prompt import convert_canvas as convert_canvas
     from ._check import validate as validate
     from ._client import Comfy as Comfy
     from ._client import open_comfy as open_comfy
@@ -90,6 +92,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "_address": "BasicCredentials BearerCredentials Credentials HeaderCredentials",
     "_check": "validate",
+    "_canvas_prompt": "ConvertedCanvas convert_canvas",
     "_client": "Comfy open_comfy",
     "_connection": "ConnectionState ReconnectPolicy",
     "_errors": (

@@ -107,3 +107,11 @@ def test_from_the_command_line(
         main()
     assert ended.value.code == 0
     assert capsys.readouterr().out == "accepted\n"
+
+
+async def test_a_part_that_would_not_run_is_a_failure_too(tmp_path: Path) -> None:
+    prompt = {**image(), "5": node("PreviewImage", images=["1", 9])}
+    file = file_of(tmp_path, prompt)
+    code, told, error = await run(ValidateOptions(file=file, object_info=STUBS))
+    assert (code, told.splitlines()[0]) == (1, "accepted, but not all of it would run")
+    assert error == f"error: {file} would run in part only\n"

@@ -119,7 +119,7 @@ def test_placeholders(text: str, expected: str) -> None:
 
 def test_a_workflow_is_expanded_where_it_is_declared() -> None:
     text = ["STRING", {"multiline": True, "dynamicPrompts": True}]
-    object_info = {
+    object_info: dict[str, Any] = {
         "Encode": {"input": {"required": {"text": text, "clip": ["CLIP"]}}},
         "Save": {"input": {"required": {"filename_prefix": ["STRING", {}]}}},
     }

@@ -38,7 +38,7 @@ async def validate(
 ) -> int:
     """Tell what a server would say of a workflow, and what it would overlook. Nothing is run.
 
-    The exit code is 1 if the server would refuse the workflow.
+    The exit code is 1 if the server would refuse the workflow, or a part of it.
 
     Args:
         file: The workflow: API JSON, a canvas file, or a picture that holds one.
@@ -58,7 +58,7 @@ async def run_validate(options: ValidateOptions, screen: Screen) -> None:
 
     Raises:
         CommandError: what was asked for contradicts itself, a file holds something else, or the
-            server would refuse the workflow.
+            server would refuse the workflow or a part of it.
         ComfyError: the file is no workflow, or the server cannot be asked.
         OSError: a file cannot be read.
     """
@@ -70,6 +70,8 @@ async def run_validate(options: ValidateOptions, screen: Screen) -> None:
         screen.line(printable(line))
     if not validation.accepted:
         raise CommandError(f"{options.file} would not run")
+    if validation.left_out:
+        raise CommandError(f"{options.file} would run in part only")
 
 
 async def _judge(source: WorkflowSource, options: ValidateOptions) -> Validation:
