@@ -106,7 +106,7 @@ async def test_what_somebody_else_wrote_is_left_alone(tmp_path: Path) -> None:
     [
         (None, {"url": "http://x"}, "choose one of --url and --object-info"),
         (None, {"learn": True}, "--learn is for packages of nodes, not for --workflow"),
-        ({"nodes": []}, {}, "is in the canvas format"),
+        ({"nodes": []}, {}, "has no nodes to run"),
         ({"1": prompts.node("Loop", x=["1", 0])}, {}, "no module can be made of "),
     ],
 )
@@ -153,3 +153,18 @@ def test_the_command_runs(tmp_path: Path) -> None:
         text=True,
     )
     assert loaded.stdout == "5\n"
+
+
+async def test_a_canvas_file(tmp_path: Path) -> None:
+    nodes = [
+        {"id": 1, "type": "EmptyImage", "widgets_values": [64, 32, 1, 0]},
+        {
+            **{"id": 2, "type": "SaveImage", "widgets_values": ["drawn"]},
+            "inputs": [{"name": "images", "type": "IMAGE", "link": 1}],
+        },
+    ]
+    canvas = {"nodes": nodes, "links": [[1, 1, 0, 2, 0, "IMAGE"]]}
+    options = options_for(tmp_path, canvas)
+    assert (await run(options))[0] == 0
+    source = Path(options.out).read_text(encoding="utf-8")
+    assert "filename_prefix: str" in source
