@@ -298,8 +298,11 @@ class Comfy(metaclass=NoPublicConstructor):
             found = read_content(source, "the workflow")
         else:
             found = read_content(await trio.Path(source).read_bytes(), str(source))
-        object_info = await self.node.definitions() if found.prompt is None else None
-        return Workflow._from_source(found, object_info)
+        if found.prompt is not None:
+            return Workflow._from_source(found, None)
+        object_info = await self.node.definitions()
+        # A canvas of thousands of nodes would hold up every task of the program.
+        return await trio.to_thread.run_sync(Workflow._from_source, found, object_info)
 
     @overload
     async def validate(
