@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 FILE_NAME_INPUT: Final = "filename_prefix"
 
-_COMMENTS = re.compile(r"/\*[\s\S]*?\*/|//.*")
+_COMMENTS = re.compile(r"/\*[\s\S]*?(?:\*/|(?P<unclosed>\Z))|//.*")
+_LINE_COMMENTS = re.compile(r"//.*")
 _ESCAPED = re.compile(r"\\([{}|])")
 _MARKS = re.compile(r"\\[\s\S]|[{}|]")
 """An escaped character, or what a choice is made of."""
@@ -51,10 +52,11 @@ def expand_prompt(
             text = node["inputs"].get(name)
             if isinstance(text, str):
                 node["inputs"][name] = choose(text, chance)
+    nodes = nodes_by_name(prompt)
     for node in prompt.values():
         text = node["inputs"].get(FILE_NAME_INPUT)
         if isinstance(text, str):
-            node["inputs"][FILE_NAME_INPUT] = fill_in(text, prompt, now)
+            node["inputs"][FILE_NAME_INPUT] = fill_in(text, nodes, now)
 
 
 def _dynamic_inputs(declaration: JSONObject) -> Iterator[str]:
@@ -70,7 +72,7 @@ def choose(text: str, chance: random.Random) -> str:
     ``{a|b}`` becomes one of them, and may hold others. ``\{``, ``\|`` and ``\}`` stand for
     themselves. Comments are ``/* ... */`` and ``// ...``, even in an address.
     """
-    plain = _COMMENTS.sub("", text)
+    plain = _COMMENTS.sub(_without_comment, text)
     choices = _find_choices(plain)
     done: list[str] = []
     pending = [(0, len(plain))]
@@ -84,6 +86,11 @@ def choose(text: str, chance: random.Random) -> str:
             alternatives, closing = choices[opening]
             pending += [(min(closing + 1, end), end), chance.choice(alternatives)]
     return _ESCAPED.sub(r"\1", "".join(done))
+
+
+def _without_comment(match: re.Match[str]) -> str:
+    """Return what is left of a comment. One that is never closed is none, but may hold others."""
+    return "" if match["unclosed"] is None else _LINE_COMMENTS.sub("", match[0])
 
 
 def _find_choices(text: str) -> dict[int, tuple[list[tuple[int, int]], int]]:
@@ -112,19 +119,26 @@ def _find_choices(text: str) -> dict[int, tuple[list[tuple[int, int]], int]]:
     return choices
 
 
-def fill_in(text: str, prompt: JSONObject, now: datetime) -> str:
+def nodes_by_name(prompt: JSONObject) -> Mapping[str, JSONObject]:
+    """Return a prompt's nodes by class type, or else by title; of equal ones the first."""
+    nodes: list[JSONObject] = list(prompt.values())
+    by_title = {title_of(node): node for node in reversed(nodes)}
+    return by_title | {node["class_type"]: node for node in reversed(nodes)}
+
+
+def fill_in(text: str, nodes: Mapping[str, JSONObject], now: datetime) -> str:
     """Fill in ``%date:yyyy-MM-dd%`` and ``%Node.input%`` in the name of a file.
 
     Args:
-        text: The name. Nodes are named by class type, or else by title; the first one counts.
-        prompt: Where the nodes are. An input that is linked has no value to fill in.
+        text: The name.
+        nodes: By what it may call them. An input that is linked has no value to fill in.
         now: The date.
     """
 
     def replace(match: re.Match[str]) -> str:
         node_name, *rest = match[1].split(".")
         if len(rest) == 1:
-            value = _value_of(node_name, rest[0], prompt)
+            value = _value_of(nodes.get(node_name), rest[0])
             return match[0] if value is None else _NOT_IN_FILE_NAMES.sub("_", value)
         if node_name.startswith("date:"):
             return format_date(node_name.removeprefix("date:"), now)
@@ -147,13 +161,11 @@ def format_date(pattern: str, now: datetime) -> str:
     return _DATE_PARTS.sub(replace, pattern)
 
 
-def _value_of(node_name: str, input_name: str, prompt: JSONObject) -> str | None:
+def _value_of(node: JSONObject | None, input_name: str) -> str | None:
     """Return an input's value as JavaScript writes it; None if there is none."""
-    by_class = [node for node in prompt.values() if node["class_type"] == node_name]
-    nodes = by_class or [node for node in prompt.values() if title_of(node) == node_name]
-    if not nodes or input_name not in nodes[0]["inputs"]:
+    if node is None or input_name not in node["inputs"]:
         return None
-    match nodes[0]["inputs"][input_name]:
+    match node["inputs"][input_name]:
         case None:
             return ""
         case bool() as value:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from comfy_trio import Workflow
-from comfy_trio._queue_time import choose, fill_in, format_date
+from comfy_trio._queue_time import choose, fill_in, format_date, nodes_by_name
 
 NOW = datetime(2026, 3, 4, 15, 6, 7)
 
@@ -114,7 +114,7 @@ PROMPT: dict[str, Any] = {
     ],
 )
 def test_placeholders(text: str, expected: str) -> None:
-    assert fill_in(text, PROMPT, NOW) == expected
+    assert fill_in(text, nodes_by_name(PROMPT), NOW) == expected
 
 
 def test_a_workflow_is_expanded_where_it_is_declared() -> None:
