@@ -18,7 +18,7 @@ from ._errors import WorkflowError
 from ._util import is_object, load_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
     from ._util import JSONObject
 
@@ -62,15 +62,16 @@ def read_metadata(data: bytes, *, source: str = "the picture") -> PictureMetadat
         WorkflowError: the metadata is compressed and absurdly long.
     """
     texts: dict[str, bytes] = {}
+    wanted = set(KEYS)
     if data.startswith(_PNG):
-        found = _png_texts(data, source)
-    elif is_webp(data):
-        found = (text for exif in _webp_exifs(data) for text in _exif_texts(exif))
+        found = _png_texts(data, wanted, source)
     else:
-        found = (text for exif in _jpeg_exifs(data) for text in _exif_texts(exif))
+        exifs = _webp_exifs(data) if is_webp(data) else _jpeg_exifs(data)
+        found = (text for exif in exifs for text in _exif_texts(exif, wanted))
     for key, text in found:
-        texts.setdefault(key, text)
-        if len(texts) == len(KEYS):
+        texts[key] = text
+        wanted.discard(key)  # others of this name are not looked at: there may be many, and long
+        if not wanted:
             break
     return PictureMetadata(
         **{key: parsed for key, text in texts.items() if (parsed := _parse(text)) is not None}
@@ -89,7 +90,7 @@ def _parse(text: bytes) -> JSONObject | None:
     return value if is_object(value) else None
 
 
-def _png_texts(data: bytes, source: str) -> Iterator[tuple[str, bytes]]:
+def _png_texts(data: bytes, wanted: Collection[str], source: str) -> Iterator[tuple[str, bytes]]:
     position = len(_PNG)
     while position + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, position)
@@ -99,7 +100,7 @@ def _png_texts(data: bytes, source: str) -> Iterator[tuple[str, bytes]]:
             continue
         keyword, _, rest = data[start : start + length].partition(b"\0")
         key = keyword.decode("latin-1")
-        if key not in KEYS:
+        if key not in wanted:
             continue
         if kind == b"zTXt":
             rest = _decompress(rest[1:], source)
@@ -150,8 +151,8 @@ def _jpeg_exifs(data: bytes) -> Iterator[bytes]:
         position += 2 + length
 
 
-def _exif_texts(exif: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield the texts of the first directory that are ``key:...`` of a key of ComfyUI's."""
+def _exif_texts(exif: bytes, wanted: Collection[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield the texts of the first directory that are ``key:...`` of a key that is wanted."""
     tiff = exif.removeprefix(_EXIF)
     order = {b"II*\0": "<", b"MM\0*": ">"}.get(tiff[:4])
     if order is None or len(tiff) < 8:
@@ -170,5 +171,6 @@ def _exif_texts(exif: bytes) -> Iterator[tuple[str, bytes]]:
         # Only as much as is needed to know it: many entries may name the same long text.
         for key in KEYS:
             prefix = f"{key}:".encode()
-            if tiff[offset : offset + len(prefix)].lower() == prefix:
+            is_text = tiff[offset : offset + len(prefix)].lower() == prefix
+            if is_text and key in wanted:
                 yield key, tiff[offset + len(prefix) : offset + length]

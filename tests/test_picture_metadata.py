@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
 from comfy_trio import WorkflowError
-from comfy_trio._picture_metadata import PictureMetadata, is_picture, read_metadata
+from comfy_trio._picture_metadata import MAX_TEXT, PictureMetadata, is_picture, read_metadata
 
 PROMPT = {"1": {"class_type": "EmptyImage", "inputs": {"text": "Grün ☃"}}}
 CANVAS = {"nodes": [{"id": 1}], "links": [], "version": 0.4}
@@ -198,3 +198,20 @@ def test_any_damage_is_survived(whole: bytes, data: st.DataObject) -> None:
 def test_what_is_no_picture(data: bytes) -> None:
     assert not is_picture(data)
     assert read_metadata(data) == PictureMetadata()
+
+
+@pytest.mark.parametrize("kind", ["zTXt", "iTXt, compressed"])
+def test_only_the_first_text_of_a_name_is_looked_at(kind: str) -> None:
+    bomb = text_chunk("prompt", " " * (MAX_TEXT + 1), kind)
+    first = text_chunk("prompt", TEXTS["prompt"], "tEXt")
+    assert read_metadata(png(first, bomb)) == PictureMetadata(PROMPT)
+
+
+def test_many_names_of_one_long_text() -> None:
+    """A copy of the text for each would take minutes."""
+    text = b"prompt:" + b" " * 20_000_000
+    count = 60_000
+    entry = struct.pack("<HHII", 0x010F, 2, len(text), 8 + 2 + 12 * count)
+    tiff = b"II*\0" + struct.pack("<IH", 8, count) + entry * count + text
+    webp = b"RIFF\0\0\0\0WEBPEXIF" + struct.pack("<I", len(tiff)) + tiff
+    assert read_metadata(webp) == PictureMetadata()
