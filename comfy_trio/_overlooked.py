@@ -13,7 +13,7 @@ import attrs
 from ._prompt import as_link, name_node, title_of
 from ._server_findings import choices_of, list_choices, not_a_link
 from ._unpublished_checks import TAKES_ANY_INPUT, names_file
-from ._util import as_list, as_object, is_list, nearest, shorten
+from ._util import as_list, as_object, is_list, shorten
 from ._validation_report import Finding, FindingKind
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ class _Look:
                     FindingKind.DANGLING_LINK,
                     f"links to node {link[0]!r}, which does not exist",
                     name,
-                    suggestion=nearest(link[0], prompt),
+                    suggestion=self.survey.suggestions.nearest(link[0], prompt),
                 )
             else:
                 yield from self._at_slot(name, *link)
@@ -182,7 +182,7 @@ class _Look:
             ):
                 continue
             left = [each for each in self.declared if each not in self.inputs]
-            suggestion = nearest(name, left)
+            suggestion = self.survey.suggestions.nearest(name, left)
             link = as_link(value)
             if link is None:
                 if not _is_of_the_canvas(name, value):
@@ -219,7 +219,7 @@ class _Look:
                         f"{shorten(value)} is not among {list_choices(choices)}; the server looks"
                         " for the file when the job is sent",
                         name,
-                        suggestion=nearest(value, choices),
+                        suggestion=self.survey.suggestions.nearest(value, choices),
                         may_be_stale=True,
                     )
 
@@ -248,7 +248,7 @@ class _Look:
                     f"{shorten(value)} is not among {list_choices(keys)}, so that a server drops"
                     " it and all that belongs to it",
                     name,
-                    suggestion=nearest(value, keys),
+                    suggestion=self.survey.suggestions.nearest(value, keys),
                 )
 
 

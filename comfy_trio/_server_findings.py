@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ._file_choices import are_files
 from ._prompt import name_node, title_of
-from ._util import as_list, as_object, is_list, nearest, shorten
+from ._util import as_list, as_object, is_list, shorten
 from ._validation_report import Finding
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def _unknown_classes(verdict: Verdict, survey: Survey) -> Iterator[Finding]:
         node = survey.prompt[node_id]
         class_type: str = node["class_type"]
         if class_type not in suggestions:
-            suggestions[class_type] = nearest(class_type, survey.definitions)
+            suggestions[class_type] = survey.suggestions.nearest(class_type, survey.definitions)
         yield Finding(
             kind="missing_node_type" if verdict.error is None else str(verdict.error["type"]),
             message=f"the server has no class {class_type!r}",
@@ -92,7 +92,7 @@ def _of_input(error: JSONObject, node_id: str, survey: Survey) -> Finding:
         class_type=node["class_type"],
         title=title_of(node),
         input_name=str(name) if own else None,
-        suggestion=nearest(value, choices) if wrong_choice else None,
+        suggestion=survey.suggestions.nearest(value, choices) if wrong_choice else None,
         may_be_stale=stale,
     )
 

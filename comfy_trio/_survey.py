@@ -11,6 +11,7 @@ import attrs
 
 from ._dynamic_inputs import declared_inputs
 from ._prompt import links_of
+from ._suggestions import Suggestions
 from ._unpublished_checks import own_checks
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Survey:
         needed: Ids of the nodes that run for the sake of an output node. All of them where there
             is none, or where a class is unknown and may be one.
         judged: Ids of those that a server looks at: it follows only declared inputs.
+        suggestions: For what is wrong.
     """
 
     prompt: JSONObject
@@ -48,6 +50,7 @@ class Survey:
     outputs: tuple[str, ...]
     needed: Collection[str]
     judged: Collection[str]
+    suggestions: Suggestions = attrs.field(factory=Suggestions)
 
     def definition(self, node_id: str) -> JSONObject | None:
         """What the server declares of a node's class."""

@@ -180,17 +180,14 @@ def validate_prompt(
             continue
         reasons += finding.errors
         # All that has failed so far is laid at this output's door, its own or not: so do servers.
-        for node_id, found in walk.findings.items():
-            if not found.valid and found.errors:
-                report = node_errors.setdefault(
-                    node_id,
-                    {
-                        "errors": found.errors,
-                        "dependent_outputs": [],
-                        "class_type": own[node_id]["class_type"],
-                    },
-                )
-                report["dependent_outputs"].append(output)
+        for node_id in walk.failed:
+            if node_id not in node_errors:
+                node_errors[node_id] = {
+                    "errors": walk.findings[node_id].errors,
+                    "dependent_outputs": [],
+                    "class_type": own[node_id]["class_type"],
+                }
+            node_errors[node_id]["dependent_outputs"].append(output)
     return Verdict(None if good else failed_outputs(reasons), node_errors, tuple(good), own)
 
 
@@ -233,14 +230,22 @@ class _Walk:
         self.custom = custom
         self.rules = rules
         self.findings: dict[str, _Finding] = {}
+        self.failed: dict[str, None] = {}
+        """The nodes that have errors of their own, in the order in which that was found."""
 
     def judge_output(self, output: str) -> _Finding:
         try:
             return self._judge(output)
         except Exception as exc:
             trace = traceback.format_tb(exc.__traceback__)
-            self.findings[output] = _Finding(valid=False, errors=[outer_exception(exc, trace)])
-            return self.findings[output]
+            return self._keep(output, [outer_exception(exc, trace)])
+
+    def _keep(self, node_id: str, errors: list[JSONObject], *, valid: bool = False) -> _Finding:
+        """Keep what was found at a node."""
+        if errors:
+            self.failed[node_id] = None
+        self.findings[node_id] = _Finding(valid and not errors, errors)
+        return self.findings[node_id]
 
     def _judge(self, start: str) -> _Finding:
         if start in self.findings:
@@ -249,7 +254,7 @@ class _Walk:
         answer: _Finding | None = None
         trouble: Exception | None = None
         while path:
-            node_id, check = next(reversed(path.items()))
+            check = next(reversed(path.values()))
             try:
                 if trouble is not None:
                     upstream = check.throw(trouble)
@@ -259,10 +264,10 @@ class _Walk:
                     upstream = next(check)
             except StopIteration as done:
                 answer, trouble = done.value, None
-                del path[node_id]
+                path.popitem()  # unlike del, leaves no hole that the next look would cross
             except Exception as exc:
                 answer, trouble = None, exc
-                del path[node_id]
+                path.popitem()
             else:
                 answer, trouble = self._known(upstream, path), None
                 if answer is None:
@@ -285,9 +290,9 @@ class _Walk:
         ids = list(path)
         members = ids[ids.index(node_id) :]
         named = [f"{each} ({self.prompt[each]['class_type']})" for each in [*members, node_id]]
+        way = " -> ".join(named)
         for member in members:
-            error = cycle(" -> ".join(named), member, members)
-            self.findings[member] = _Finding(valid=False, errors=[error])
+            self._keep(member, [cycle(way, member, members)])
         return self.findings[node_id]
 
     def _check_node(self, node_id: str) -> _NodeCheck:
@@ -322,8 +327,7 @@ class _Walk:
         if before is not None:  # a cycle through this node came to light meanwhile
             valid = valid and before.valid
             errors = before.errors + [error for error in errors if error not in before.errors]
-        self.findings[node_id] = _Finding(valid and not errors, errors)
-        return self.findings[node_id]
+        return self._keep(node_id, errors, valid=valid)
 
     def _check_link(
         self,
@@ -350,7 +354,7 @@ class _Walk:
         except Exception as exc:
             trace = traceback.format_tb(exc.__traceback__)
             error = inner_exception(name, (wanted, options), link, exc, trace)
-            self.findings[source] = _Finding(valid=False, errors=[error])
+            self._keep(source, [error])
             return _FAILED_UPSTREAM
         return _Finding(found.valid)
 

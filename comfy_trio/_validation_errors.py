@@ -173,14 +173,14 @@ def custom_failed(name: str, reason: object) -> JSONObject:
     )
 
 
-def cycle(path: str, node_id: str, members: Sequence[str]) -> JSONObject:
-    """A node depends on itself; `path` tells how."""
+def cycle(path: str, node_id: str, members: list[str]) -> JSONObject:
+    """A node depends on itself; `path` tells how. The list of members is that of all of them."""
     return _error(
         "dependency_cycle",
         "Dependency cycle detected",
         path,
         node_id=node_id,
-        cycle_nodes=list(members),
+        cycle_nodes=members,
     )
 
 

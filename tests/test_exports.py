@@ -66,6 +66,7 @@ LAYERS: list[set[str]] = [
         "_slot_types",
         "_state",
         "_structure_hash",
+        "_suggestions",
         "_survey",
         "_transpile",
         "_typed_node",
