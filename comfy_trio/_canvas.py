@@ -9,6 +9,7 @@ nodes too. Versions 0.4 (links as rows) and 1 (links as objects) are read alike 
 from __future__ import annotations
 
 import json
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -91,6 +92,10 @@ class CanvasNode:
     values: list[object] | JSONObject = attrs.field(factory=list[object])
     proxies: tuple[tuple[str, str], ...] | None = None
 
+    @cached_property
+    def _slots(self) -> Mapping[str, tuple[int, InputSlot]]:
+        return {slot.name: (index, slot) for index, slot in reversed([*enumerate(self.inputs)])}
+
     @property
     def is_run(self) -> bool:
         """Whether it is neither muted nor bypassed."""
@@ -98,7 +103,7 @@ class CanvasNode:
 
     def input(self, name: str) -> tuple[int, InputSlot] | None:
         """Return an input slot and its index by its name."""
-        return next(((i, slot) for i, slot in enumerate(self.inputs) if slot.name == name), None)
+        return self._slots.get(name)
 
 
 @attrs.frozen(eq=False)
@@ -140,8 +145,11 @@ class Subgraph:
 
     def slot_of(self, input_name: str) -> int | None:
         """Return which input has a name."""
-        names = [slot.name for slot in self.inputs]
-        return names.index(input_name) if input_name in names else None
+        return self._slots.get(input_name)
+
+    @cached_property
+    def _slots(self) -> Mapping[str, int]:
+        return {slot.name: index for index, slot in reversed([*enumerate(self.inputs)])}
 
     def source(self, slot: int) -> Link | None:
         """Return the link that feeds one of the outputs."""
@@ -172,10 +180,6 @@ class Group:
     links: tuple[Link, ...]
     external: frozenset[tuple[str, int]]
     config: JSONObject
-
-    def node(self, node_id: str) -> CanvasNode | None:
-        """Return a node by its id."""
-        return next((node for node in self.nodes if node.id == node_id), None)
 
 
 @attrs.frozen(eq=False)

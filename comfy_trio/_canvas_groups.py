@@ -23,6 +23,7 @@ from ._canvas import (
     Subgraph,
 )
 from ._canvas_widgets import SEED_NAMES, as_widget, declared_inputs, read_widgets
+from ._errors import WorkflowError
 from ._util import as_list, as_object
 
 if TYPE_CHECKING:
@@ -32,18 +33,26 @@ if TYPE_CHECKING:
     from ._util import JSONObject
 
 PREFIXES: Final = ("workflow>", "workflow/")
+MOST_SLOTS: Final = 20_000
+"""How many widgets and inputs the groups of a file may have. Groups in groups multiply."""
 PRIMITIVE: Final = "PrimitiveNode"
 REROUTE: Final = "Reroute"
 
 
 def with_groups_as_subgraphs(canvas: Canvas, object_info: Mapping[str, object]) -> Canvas:
-    """Return a canvas in which group nodes are instances of subgraphs."""
+    """Return a canvas in which group nodes are instances of subgraphs.
+
+    Raises:
+        WorkflowError: the groups have more widgets and inputs than those of any file.
+    """
     if not canvas.groups:
         return canvas
     made: dict[str, _GroupDefinition] = {}
+    room = MOST_SLOTS
     # A group may hold groups that were made before it, and files keep that order.
     for name, group in canvas.groups.items():
-        definition = _GroupDefinition(name, group, object_info, made)
+        definition = _GroupDefinition(name, group, object_info, made, room)
+        room -= definition.size
         made |= {f"{prefix}{name}": definition for prefix in PREFIXES}
     return attrs.evolve(
         canvas,
@@ -84,8 +93,10 @@ class _GroupDefinition:
         group: Group,
         object_info: Mapping[str, object],
         definitions: Mapping[str, _GroupDefinition],
+        room: int,
     ) -> None:
         self._name = name
+        self._room = room
         self._group = group
         self._object_info = object_info
         self._definitions = definitions
@@ -93,6 +104,11 @@ class _GroupDefinition:
         self._inputs: list[tuple[str, str, str]] = []  # name, node, input
         self._outputs: list[tuple[str, int]] = []  # node, slot
         self._seen: dict[str, int] = {}
+        self._nodes = {node.id: node for node in group.nodes}
+        self._first_targets: dict[str, Link] = {}
+        for link in group.links:
+            if link.target in self._nodes:
+                self._first_targets.setdefault(link.origin, link)
         self._linked = {(link.target, link.target_slot) for link in group.links}
         self._linking = {(link.origin, link.origin_slot) for link in group.links}
         converted = [
@@ -108,6 +124,11 @@ class _GroupDefinition:
     def _add_node(self, node: CanvasNode) -> Iterator[tuple[str, object]]:
         """Take up a node, and yield its widgets that were converted to slots."""
         inputs, output_count = self._declared(node)
+        if self.size + len(inputs) > self._room:
+            raise WorkflowError(
+                f"with {self._name!r}, the group nodes come to more than {MOST_SLOTS} widgets and"
+                " inputs"
+            )
         slots: list[str] = []
         for input_name, spec in inputs.items():
             if as_widget(input_name, spec) is None:
@@ -155,14 +176,15 @@ class _GroupDefinition:
 
     def _declared_primitive(self, node: CanvasNode) -> Mapping[str, object]:
         """Return its value, which is declared as what it is linked to first."""
-        for link in self._group.links:
-            target = self._group.node(link.target)
-            if link.origin == node.id and target is not None:
-                slot = target.inputs[link.target_slot : link.target_slot + 1]
-                spec = self._declared(target)[0].get(slot[0].name) if slot else None
-                kind, options = (*as_list(spec), None, None)[:2]
-                return {"value": [kind, {**as_object(options), "control_after_generate": True}]}
-        return {}
+        link = self._first_targets.get(node.id)
+        if link is None:
+            return {}
+        target = self._nodes[link.target]
+        slot = target.inputs[link.target_slot : link.target_slot + 1]
+        takes = slot and target.type != PRIMITIVE  # which only gives, and might go round in circles
+        spec = self._declared(target)[0].get(slot[0].name) if takes else None
+        kind, options = (*as_list(spec), None, None)[:2]
+        return {"value": [kind, {**as_object(options), "control_after_generate": True}]}
 
     def _config(self, node: CanvasNode, side: str, name: str) -> JSONObject:
         """Return what a person has set for an input or output of a node in the group."""
@@ -182,6 +204,11 @@ class _GroupDefinition:
                 name = f"{prefix}{self._seen[name]} {input_name}"
         self._seen[key] = self._seen.get(key, 1) + 1
         return name
+
+    @property
+    def size(self) -> int:
+        """How many widgets and inputs it has."""
+        return len(self._widgets) + len(self._inputs)
 
     def _specs(self) -> dict[str, object]:
         return {name: widget.spec for name, widget in self._widgets.items()}
@@ -207,24 +234,31 @@ class _GroupDefinition:
 
     def subgraph(self) -> Subgraph:
         """Return the subgraph that the group is."""
-        nodes = {node.id: _without_links(node) for node in self._group.nodes}
+        # Without the links that the nodes had where the group was made.
+        slots = {
+            node.id: [attrs.evolve(slot, link=None) for slot in node.inputs]
+            for node in self._group.nodes
+        }
         links: dict[str, Link] = {}
         for link in self._group.links:
-            if link.target in nodes and link.origin in nodes:
-                nodes[link.target] = _linked(nodes[link.target], link.target_slot, str(len(links)))
-                links[str(len(links))] = link
+            if link.target in slots and link.origin in slots:
+                _add_link(links, link, slots[link.target])
         inputs: list[BoundarySlot] = []
-        for slot, (name, node_id, input_name) in enumerate(self._inputs):
-            link_id = str(len(links))
-            nodes[node_id], index = _with_slot(nodes[node_id], input_name)
-            nodes[node_id] = _linked(nodes[node_id], index, link_id)
-            links[link_id] = Link(INPUT_BOUNDARY, slot, node_id, index)
-            inputs.append(BoundarySlot(name, (link_id,)))
+        for number, (name, node_id, input_name) in enumerate(self._inputs):
+            found = self._nodes[node_id].input(input_name)
+            index = len(slots[node_id]) if found is None else found[0]
+            if found is None:
+                slots[node_id].append(InputSlot(input_name, "*"))
+            link = Link(INPUT_BOUNDARY, number, node_id, index)
+            inputs.append(BoundarySlot(name, (_add_link(links, link, slots[node_id]),)))
         outputs: list[BoundarySlot] = []
         for slot, (node_id, output) in enumerate(self._outputs):
             link_id = str(len(links))
             links[link_id] = Link(node_id, output, OUTPUT_BOUNDARY, slot)
             outputs.append(BoundarySlot("", (link_id,)))
+        nodes = {
+            node.id: attrs.evolve(node, inputs=tuple(slots[node.id])) for node in self._group.nodes
+        }
         return Subgraph(
             self._name,
             tuple(inputs),
@@ -241,23 +275,14 @@ def _controlled(input_name: str, spec: object) -> object:
     return [kind, {**as_object(options), "control_after_generate": True}]
 
 
-def _without_links(node: CanvasNode) -> CanvasNode:
-    """Return a node without the links that it had where the group was made."""
-    return attrs.evolve(node, inputs=tuple(attrs.evolve(slot, link=None) for slot in node.inputs))
+def _add_link(links: dict[str, Link], link: Link, slots: list[InputSlot]) -> str:
+    """Add a link to those of a graph, and to the slots of the node where it ends.
 
-
-def _linked(node: CanvasNode, index: int, link_id: str) -> CanvasNode:
-    return attrs.evolve(
-        node,
-        inputs=tuple(
-            attrs.evolve(slot, link=link_id) if number == index else slot
-            for number, slot in enumerate(node.inputs)
-        ),
-    )
-
-
-def _with_slot(node: CanvasNode, input_name: str) -> tuple[CanvasNode, int]:
-    """Return a node that has a slot for an input, and which it is."""
-    if (found := node.input(input_name)) is not None:
-        return node, found[0]
-    return attrs.evolve(node, inputs=(*node.inputs, InputSlot(input_name, "*"))), len(node.inputs)
+    Returns:
+        Its id.
+    """
+    link_id = str(len(links))
+    links[link_id] = link
+    if 0 <= link.target_slot < len(slots):
+        slots[link.target_slot] = attrs.evolve(slots[link.target_slot], link=link_id)
+    return link_id

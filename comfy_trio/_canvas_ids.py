@@ -7,7 +7,7 @@ numbers to nodes in subgraphs, which show in the prompt, in progress and in erro
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ._canvas import CanvasNode
+
+LONGEST: Final = 16
+"""How many digits a number has at most; the browser's are exact up to about there."""
 
 
 def with_unique_ids(canvas: Canvas) -> Canvas:
@@ -51,7 +54,7 @@ class _Numbers:
         """Return the new ids of those nodes of one more graph that need one."""
         found: dict[str, str] = {}
         for node_id in node_ids:
-            if not (node_id.isascii() and node_id.isdecimal()):
+            if len(node_id) > LONGEST or not (node_id.isascii() and node_id.isdecimal()):
                 continue
             if node_id in self._used:
                 found[node_id] = self._next()

@@ -122,6 +122,9 @@ class Layout:
         self._object_info = object_info
         self._values: dict[str, Mapping[str, object]] = {}
         self._proxied: dict[str, dict[str, dict[str, object]]] = {}
+        self._sources: dict[_Step, Source] = {}
+        self._input_values: dict[tuple[str, int], Value | None] = {}
+        self._setters: dict[CanvasGraph, Mapping[str, CanvasNode]] = {}
         self.places = {place.id: place for place in self._unfold(canvas)}
         self.warnings: list[str] = []
         """What of the values was odd, in words."""
@@ -250,6 +253,12 @@ class Layout:
         If the instance does not hold one, it is that of the first widget that the input feeds:
         for all others that it feeds, too.
         """
+        asked = (instance.id, slot)
+        if asked not in self._input_values:
+            self._input_values[asked] = self._find_input_value(instance, slot)
+        return self._input_values[asked]
+
+    def _find_input_value(self, instance: Place, slot: int) -> Value | None:
         while True:
             subgraph = self._subgraphs[instance.node.type]
             name = subgraph.inputs[slot].name
@@ -277,7 +286,11 @@ class Layout:
         """
         step: _Step | Source = _Step(place, index, place.node.inputs[index].type)
         seen: set[tuple[str, int]] = set()
+        way: list[_Step] = []
         while isinstance(step, _Step):
+            if step in self._sources:  # where many ways meet
+                step = self._sources[step]
+                break
             if (step.place.id, step.index) in seen:
                 raise WorkflowError(
                     f"the links into node {place.id} ({place.node.type}) form a circle",
@@ -285,7 +298,9 @@ class Layout:
                     input_name=place.node.inputs[index].name,
                 )
             seen.add((step.place.id, step.index))
+            way.append(step)
             step = self._follow(step)
+        self._sources.update(dict.fromkeys(way[1:], step))
         return step
 
     def _follow(self, step: _Step) -> _Step | Source:
@@ -351,18 +366,31 @@ class Layout:
 
     def _setter(self, getter: Place) -> Place | None:
         """Return the node that sets what a node gets: in its own graph, or in one around it."""
-        name = _first_value(getter.node)
+        name = repr(_first_value(getter.node))
         around: Place | None = getter
         while around is not None:
-            for node in around.graph.nodes.values():
-                if node.type in SETTERS and node.inputs and _first_value(node) == name:
-                    return self.places[around.neighbour_id(node.id)]
+            if around.graph not in self._setters:
+                self._setters[around.graph] = _setters(around.graph)
+            if (setter := self._setters[around.graph].get(name)) is not None:
+                return self.places[around.neighbour_id(setter.id)]
             around = around.instance
         return None
 
 
 def _place_id(instance: Place | None, node_id: str) -> str:
     return node_id if instance is None else f"{instance.id}:{node_id}"
+
+
+def _setters(graph: CanvasGraph) -> Mapping[str, CanvasNode]:
+    """Return the nodes that set something, by the names of what they set; of equal ones the first.
+
+    The names are as `repr` has them: a file may hold anything in their place.
+    """
+    setters: dict[str, CanvasNode] = {}
+    for node in graph.nodes.values():
+        if node.type in SETTERS and node.inputs:
+            setters.setdefault(repr(_first_value(node)), node)
+    return setters
 
 
 def _first_value(node: CanvasNode) -> object:
