@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Any, final
 
 import attrs
@@ -12,7 +11,7 @@ from ._canvas_groups import with_groups_as_subgraphs
 from ._canvas_ids import with_unique_ids
 from ._canvas_links import Layout, Output, Value
 from ._errors import WorkflowError, describe_node
-from ._util import as_object, is_list
+from ._util import as_object, copy_json, is_list
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,4 +101,5 @@ def _inputs(place: Place, layout: Layout, sent: Mapping[str, Place]) -> JSONObje
 
 def _literal(value: object) -> object:
     """Return a value as the prompt has it: a bare list would be read as a link."""
-    return {"__value__": copy.deepcopy(value)} if is_list(value) else copy.deepcopy(value)
+    copied = copy_json(value)
+    return {"__value__": copied} if is_list(copied) else copied

@@ -177,9 +177,11 @@ def check_prompt(prompt: JSONObject) -> None:
 
 
 def _check_list(prompt: JSONObject, node_id: str, name: str, value: list[Any]) -> None:
-    where = f"input {name!r} of {name_node(node_id, prompt[node_id])}"
     link = as_link(value)
-    if link is not None and link[0] not in prompt:
+    if link is not None and link[0] in prompt:
+        return
+    where = f"input {name!r} of {name_node(node_id, prompt[node_id])}"
+    if link is not None:
         raise WorkflowError(
             f"{where} links to node {link[0]!r}, which does not exist."
             f" The nodes are {list_nodes(prompt)}",

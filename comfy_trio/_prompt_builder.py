@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, cast, fi
 
 from ._errors import WorkflowError
 from ._prompt import check_prompt, name_node, require_prompt, split_path, unknown_node
-from ._util import as_list, as_object, is_list, is_object
+from ._util import as_list, as_object, copy_json, is_list, is_object
 from ._workflow import Workflow
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class PromptBuilder(Generic[InputKey, OutputKey]):
             WorkflowError: the prompt is in another format, a key is empty or there twice, or stands
                 for a node or an input that there is not.
         """
-        self._prompt = copy.deepcopy(require_prompt(dict(prompt)))
+        self._prompt = copy_json(require_prompt(dict(prompt)))
         self._inputs = dict.fromkeys(_require_keys("inputs", inputs), ())
         self._outputs = dict.fromkeys(_require_keys("outputs", outputs))
         self._bypassed = ()
@@ -139,7 +139,7 @@ class PromptBuilder(Generic[InputKey, OutputKey]):
     @property
     def prompt(self) -> JSONObject:
         """The prompt as it stands, as a copy. Nodes to bypass are in it."""
-        return copy.deepcopy(self._prompt)
+        return copy_json(self._prompt)
 
     @property
     def inputs(self) -> Mapping[InputKey, tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 from difflib import get_close_matches
@@ -55,6 +56,26 @@ def load_json(text: str | bytes) -> Any:
 def _finite(text: str) -> float | None:
     number = float(text)
     return number if math.isfinite(number) else None
+
+
+_ATOMS: Final = frozenset({str, int, float, bool, type(None)})
+
+
+def copy_json(value: T) -> T:
+    """Return a copy of a JSON value as `copy.deepcopy` makes it, in a fraction of its time.
+
+    Values that are none of JSON's are copied likewise.
+    """
+    if type(value) in _ATOMS:
+        return value
+    copied: Any
+    if is_object(value):
+        copied = {key: copy_json(each) for key, each in value.items()}
+    elif is_list(value):
+        copied = [copy_json(each) for each in value]
+    else:
+        copied = copy.deepcopy(value)
+    return cast("T", copied)
 
 
 _SHORT: Final = Repr()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import random
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from ._prompt import check_prompt, name_node, require_prompt, split_path, unknow
 from ._queue_time import expand_prompt
 from ._structure_hash import structure_hash
 from ._upload import check_places, make_upload
+from ._util import copy_json
 from ._workflow_source import FORMAT, FORMAT_VERSION, read_content, read_json
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Workflow:
         Raises:
             WorkflowError: it is in another format; the message says which and what to do.
         """
-        self._prompt = copy.deepcopy(require_prompt(dict(prompt)))
+        self._prompt = copy_json(require_prompt(dict(prompt)))
         self._aliases: dict[str, str] = {}
         self._bypassed: dict[str, None] = {}
         self._attached: dict[tuple[str, str], Upload] = {}
@@ -119,8 +119,8 @@ class Workflow:
     def _from_source(cls, source: WorkflowSource, object_info: Mapping[str, Any] | None) -> Self:
         workflow = cls(source.to_prompt(object_info))
         if source.canvas is not None:
-            workflow._canvas = copy.deepcopy(source.canvas)
-            workflow._drawn = copy.deepcopy(workflow._prompt)
+            workflow._canvas = copy_json(source.canvas)
+            workflow._drawn = copy_json(workflow._prompt)
         for alias, node_id in source.outputs.items():
             workflow.output(alias, node_id)
         return workflow.bypass(*source.bypassed)
@@ -150,7 +150,7 @@ class Workflow:
 
     def to_dict(self) -> JSONObject:
         """Return the prompt as it stands, as a copy. It has the bypassed nodes, too."""
-        return copy.deepcopy(self._prompt)
+        return copy_json(self._prompt)
 
     def to_json(self, *, indent: int | None = None) -> str:
         """Return JSON from which `from_json` makes an equal workflow.
@@ -220,7 +220,7 @@ class Workflow:
         ComfyUI opens the saved pictures as drawn. Once anything was changed or a seed was drawn,
         it is not: the picture would tell of another workflow than made it.
         """
-        return copy.deepcopy(self._canvas)
+        return copy_json(self._canvas)
 
     @property
     def structure_hash(self) -> str:
@@ -272,7 +272,7 @@ class Workflow:
         if part == "inputs":
             self._set_input(node_id, name, value)
         elif part == "_meta":
-            node.setdefault("_meta", {})[name] = copy.deepcopy(value)
+            node.setdefault("_meta", {})[name] = copy_json(value)
         elif isinstance(value, str):
             node["class_type"] = value
         else:
@@ -491,7 +491,7 @@ class Workflow:
                 )
 
     def _set_input(self, node_id: str, name: str, value: object) -> None:
-        self._prompt[node_id]["inputs"][name] = copy.deepcopy(value)
+        self._prompt[node_id]["inputs"][name] = copy_json(value)
         self._attached.pop((node_id, name), None)
 
     def _uploads(self, prompt: JSONObject) -> Iterable[Upload]:
