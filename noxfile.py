@@ -88,3 +88,10 @@ def bench_nodes(session: nox.Session) -> None:
     """What typed nodes cost, at 800 nodes beside 5,000: generation, import, checkers."""
     session.install("-e", ALL_EXTRAS, *groups("types"))
     session.run("python", "tests/bench_nodes.py", *session.posargs)
+
+
+@nox.session
+def bench_workflows(session: nox.Session) -> None:
+    """What workflows cost, at 500 nodes beside 2,000: reading, converting, judging, generating."""
+    session.install("-e", ALL_EXTRAS, *groups("templates"))
+    session.run("python", "tests/bench_workflows.py", *session.posargs)
