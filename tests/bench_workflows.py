@@ -160,7 +160,6 @@ def measures() -> dict[str, Callable[[Subject], object]]:
     declared = object_info(VERSION)
     sys.path.append(str(STUBS))
     package = importlib.import_module("comfy_nodes")
-    versions = {"generator_version": "0", "server_version": VERSION}
     return {
         "json.loads, of the canvas": lambda subject: json.loads(subject.canvas_text),
         "json.loads, of the prompt": lambda subject: json.loads(subject.prompt_text),
@@ -179,7 +178,7 @@ def measures() -> dict[str, Callable[[Subject], object]]:
         ),
         "transpile": lambda subject: transpile(subject.prompt, package, name="bench"),
         "module of the workflow": lambda subject: generate_workflow_module(
-            subject.prompt, declared, name="bench", **versions
+            subject.prompt, declared, name="bench", generator_version="0", server_version=VERSION
         ),
     }
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+T = TypeVar("T")
 
 IN_PROPORTION = 2.2
 """The most that twice as much may take to be in proportion."""
@@ -29,7 +31,7 @@ def calls(function: Callable[..., object], *arguments: object) -> int:
     return count
 
 
-def growth(function: Callable[..., object], make: Callable[[int], object], size: int = 40) -> float:
+def growth(function: Callable[[T], object], make: Callable[[int], T], size: int = 40) -> float:
     """Return how many times as many calls a function takes for twice as much.
 
     Args:
