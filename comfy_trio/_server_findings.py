@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ._validation import Verdict
 
 CHOICES_SHOWN: Final = 5
+LONGEST_WAY: Final = 1000
+"""How many characters of a cycle are told."""
 
 EXCEPTIONS: Final = frozenset({"exception_during_inner_validation", "exception_during_validation"})
 
@@ -123,7 +125,9 @@ def _message(error: JSONObject, info: JSONObject, spec: InputSpec, survey: Surve
         case "value_not_in_list":
             return f"{value} is not among {list_choices(choices_of(spec) or ())}"
         case "dependency_cycle":
-            return f"the nodes form a cycle: {error['details']}"
+            way: str = error["details"]  # which each of its nodes tells
+            more = " ..." if len(way) > LONGEST_WAY else ""
+            return f"the nodes form a cycle: {way[:LONGEST_WAY]}{more}"
         case _:  # the check itself raised
             return (
                 f"the server would fail to check it: {info.get('exception_type')}"

@@ -206,6 +206,12 @@ def test_a_cycle_is_told_once_for_all() -> None:
     assert len({id(error["extra_info"]["cycle_nodes"]) for error in errors}) == 1
 
 
+def test_of_a_long_cycle_each_node_tells_the_beginning() -> None:
+    errors = validate(cycle(300), DECLARED).errors
+    assert len(errors) == 300
+    assert all(len(each.message) < 1100 and each.message.endswith(" ...") for each in errors)
+
+
 def test_so_many_suggestions_and_no_more() -> None:
     suggestions = Suggestions()
     candidates = [f"ImageInvert{number}" for number in range(MOST_COMPARED // 2)]
