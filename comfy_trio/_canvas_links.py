@@ -317,12 +317,14 @@ class Layout:
     def _through_output(self, place: Place, slot: int, step: _Step) -> _Step | Source:
         while True:
             node = place.node
+            if node.mode == MUTED and node.type != PRIMITIVE:  # whose value is copied all the same
+                return None
             if self.is_virtual(node):
                 return self._through_virtual(place, step)
             if node.mode == BYPASSED:
                 return self._through_bypassed(place, slot, step.wanted)
             subgraph = self._subgraphs.get(node.type)
-            if subgraph is None or node.mode == MUTED:
+            if subgraph is None:
                 return Output(place.id, slot)
             link = subgraph.source(slot)
             if link is None:
