@@ -305,9 +305,7 @@ class Comfy(metaclass=NoPublicConstructor):
         return await trio.to_thread.run_sync(Workflow._from_source, found, object_info)
 
     @overload
-    async def validate(
-        self, workflow: Workflow | Graph | Mapping[str, Any], /, *, refresh: bool = False
-    ) -> Validation: ...
+    async def validate(self, workflow: Whole, /, *, refresh: bool = False) -> Validation: ...
     @overload
     async def validate(
         self, output: OutputNode[Any], /, *more: OutputNode[Any], refresh: bool = False
@@ -323,7 +321,7 @@ class Comfy(metaclass=NoPublicConstructor):
         is logged as a warning, each once. Without this call they do none of that.
 
         Args:
-            what: A workflow, a graph, a prompt in API format, or an output node.
+            what: A workflow, a prompt builder, a graph, a prompt in API format, or an output node.
             more: More output nodes.
             refresh: Ask for the definitions anew, because files or classes have come or gone.
 
