@@ -72,7 +72,7 @@ def demo(session: nox.Session) -> None:
 @nox.session
 def real(session: nox.Session) -> None:
     """The tests that need a real ComfyUI server at $COMFY_HOST."""
-    session.install(ALL_EXTRAS, *groups("test"))
+    session.install(ALL_EXTRAS, *groups("test", "templates"))
     session.run("pytest", "-m", "real", *session.posargs)
 
 
