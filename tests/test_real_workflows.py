@@ -82,7 +82,13 @@ def drawn(color: int) -> dict[str, Any]:
     nodes[4]["inputs"] = [{"name": "images", "type": "IMAGE", "link": 3}]
     rows = ((1, 1, 0, 2, 0), (2, 2, 0, 3, 0), (3, 3, 0, 9, 0))
     drawn_links = [[*row, "IMAGE"] for row in rows]
-    return {"nodes": nodes, "links": drawn_links, "version": 0.4, "last_node_id": 9, "last_link_id": 3}
+    return {
+        "nodes": nodes,
+        "links": drawn_links,
+        "version": 0.4,
+        "last_node_id": 9,
+        "last_link_id": 3,
+    }
 
 
 def pixels(content: bytes) -> tuple[tuple[int, int], bytes]:
