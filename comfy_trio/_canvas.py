@@ -121,10 +121,12 @@ class BoundarySlot:
     Args:
         name: Its name.
         links: The ids of the links in the subgraph that start or end here.
+        type: What it takes or gives; empty if that is not known.
     """
 
     name: str
     links: tuple[str, ...]
+    type: str = ""
 
 
 @attrs.frozen(eq=False)
@@ -246,7 +248,11 @@ def _read_subgraph(definition: JSONObject) -> Subgraph:
 
 def _read_boundary(value: object) -> tuple[BoundarySlot, ...]:
     return tuple(
-        BoundarySlot(_text(slot.get("name")), tuple(map(str, as_list(slot.get("linkIds")))))
+        BoundarySlot(
+            name=_text(slot.get("name")),
+            links=tuple(map(str, as_list(slot.get("linkIds")))),
+            type=_type_name(slot.get("type")),
+        )
         for slot in map(as_object, as_list(value))
     )
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import attrs
 
 from ._canvas import BYPASSED, INPUT_BOUNDARY, MUTED, OWN_INPUT
-from ._canvas_widgets import read_widgets
+from ._canvas_widgets import read_widgets, slots_of_widgets
 from ._errors import WorkflowError, describe_node
 from ._slot_types import bypassed_input
 from ._util import as_object, is_object
@@ -349,10 +349,32 @@ class Layout:
     def _through_bypassed(self, place: Place, slot: int, wanted: str) -> _Step | None:
         node = place.node
         offered = node.outputs[slot] if 0 <= slot < len(node.outputs) else "*"
-        index = bypassed_input([slot.type for slot in node.inputs], slot, offered, wanted)
+        slots = self._all_slots(node)
+        found = bypassed_input([kind for kind, _ in slots], slot, offered, wanted)
+        index = None if found is None else slots[found][1]
         if index is None:
             return None
         return _Step(place, index, node.inputs[index].type, is_first=False)
+
+    def _all_slots(self, node: CanvasNode) -> list[tuple[str, int | None]]:
+        """Return a node's inputs as the browser has them: their types, and their places in the file.
+
+        Files since 1.45 or so, and those before 1.16, do not list the slots of widgets that nothing
+        is linked to. The browser has them, and what is bypassed may lead to one.
+        """
+        subgraph = self._subgraphs.get(node.type)
+        if subgraph is None:
+            declaration = as_object(self._object_info.get(node.type))
+            known = {widget.name: widget.type for widget in slots_of_widgets(declaration)}
+        else:
+            known = {slot.name: slot.type for slot in subgraph.inputs if slot.type}
+        listed = {slot.name: index for index, slot in enumerate(node.inputs)}
+        others: list[tuple[str, int | None]] = [
+            (slot.type, index) for index, slot in enumerate(node.inputs) if slot.name not in known
+        ]
+        known_slots = [(kind, listed.get(name)) for name, kind in known.items()]
+        # The slots of widgets come after all others.
+        return known_slots + others if subgraph else others + known_slots
 
     def _through_virtual(self, place: Place, step: _Step) -> _Step | Value | None:
         node = place.node

@@ -99,6 +99,12 @@ def _widgets_of(inputs: Mapping[str, object]) -> list[Widget]:
     return [widget for widget in found if widget is not None]
 
 
+def slots_of_widgets(declaration: JSONObject) -> list[Widget]:
+    """Return the widgets of a class whose inputs have a slot, too."""
+    widgets = _widgets_of(declared_inputs(declaration))
+    return [widget for widget in widgets if not widget.options.get("socketless")]
+
+
 def as_widget(name: str, spec: object, *, forced: bool = False) -> Widget | None:
     """Return the widget of a declared input; None for an input without one.
 
