@@ -104,7 +104,7 @@ def _cost(widget: Widget, value: object) -> int:
         case "STRING":
             return 0 if isinstance(value, str) else NEVER
         case "BOOLEAN":
-            return 0 if isinstance(value, bool) else NEVER
+            return 0 if isinstance(value, bool) or widget.is_label(value) else NEVER
         case "COMBO":
             options = as_list(widget.options.get("options"))
             if value in options or (is_list(value) and widget.options.get("multiselect")):

@@ -357,7 +357,7 @@ class Layout:
         return _Step(place, index, node.inputs[index].type, is_first=False)
 
     def _all_slots(self, node: CanvasNode) -> list[tuple[str, int | None]]:
-        """Return a node's inputs as the browser has them: their types, and their places in the file.
+        """Return a node's inputs as the browser has them: types, and places in the file.
 
         Files since 1.45 or so, and those before 1.16, do not list the slots of widgets that nothing
         is linked to. The browser has them, and what is bypassed may lead to one.

@@ -74,6 +74,20 @@ class Widget:
             case _:
                 return ""
 
+    def meaning(self, value: object) -> object:
+        """Return the value that a held one stands for.
+
+        Switches were choices once, of what are labels now (Impact Pack: "enabled", "disabled").
+        """
+        if self.type == "BOOLEAN" and self.is_label(value):
+            return value == self.options.get("label_on")
+        return value
+
+    def is_label(self, value: object) -> bool:
+        """Tell whether a value is what one of the two positions of a switch is called."""
+        labels = (self.options.get("label_on"), self.options.get("label_off"))
+        return isinstance(value, str) and value in labels
+
     def children(self, value: object) -> list[Widget]:
         """Return the widgets that come with a choice; only a dynamic combo has any."""
         for key, inputs in self._choices():
@@ -159,16 +173,24 @@ def read_widgets(node: CanvasNode, declaration: JSONObject) -> Held:
     found = reader.read(widgets)
     if node.type == "CustomCombo":
         return Held(found | _custom_choices(reader.rest()))
-    misfits = tuple(widget.name for widget in reader.seen if not fits(widget, found[widget.name]))
-    if not misfits or len(reader.seen) > len(
-        widgets
-    ):  # or a dynamic combo, with widgets of its own
+    misfits = tuple(
+        widget.name
+        for widget in reader.seen
+        if widget.name in found and not fits(widget, found[widget.name])
+    )
+    has_dynamic = len(reader.seen) > len(widgets)
+    if not misfits or has_dynamic:
         return Held(found, misfits)
     moved = align(widgets, [_has_control(widget) for widget in widgets], values)
-    return Held(
-        {widget.name: moved.get(widget.name, widget.default) for widget in widgets},
-        is_realigned=True,
-    )
+    return Held(_meant(widgets, moved), is_realigned=True)
+
+
+def _meant(widgets: list[Widget], held: Mapping[str, object]) -> dict[str, object]:
+    """Return what widgets say: what they hold, or their defaults, where they have one."""
+    said = {
+        widget.name: widget.meaning(held.get(widget.name, widget.default)) for widget in widgets
+    }
+    return {name: value for name, value in said.items() if name in held or value is not None}
 
 
 def declared_inputs(declaration: JSONObject) -> dict[str, object]:
@@ -210,8 +232,8 @@ def _read_named(widgets: list[Widget], named: JSONObject) -> dict[str, object]:
     pending = deque(widgets)
     while pending:
         widget = pending.popleft()
-        values[widget.name] = named.get(widget.name, widget.default)
-        pending.extendleft(reversed(widget.children(values[widget.name])))
+        values |= _meant([widget], named)
+        pending.extendleft(reversed(widget.children(values.get(widget.name))))
     return values
 
 
@@ -233,18 +255,19 @@ class _Reader:
             widget = pending.popleft()
             if widget.type == "LOAD_3D":
                 self._skip_any_of(*BUTTONS_OF_LOAD_3D)
-            values[widget.name] = self._read_one(widget)
+            values |= _meant([widget], self._read_one(widget))
             self.seen.append(widget)
-            pending.extendleft(reversed(widget.children(values[widget.name])))
+            pending.extendleft(reversed(widget.children(values.get(widget.name))))
             if _has_control(widget):
                 self._skip_control(widget, pending)
         return values
 
-    def _read_one(self, widget: Widget) -> object:
-        value = self._values.popleft() if self._values else widget.default
-        if widget.type == "IMAGECOMPARE":  # what the last run showed
-            return widget.default
-        return value
+    def _read_one(self, widget: Widget) -> dict[str, object]:
+        if not self._values:
+            return {}
+        value = self._values.popleft()
+        # What a comparison holds is what the last run showed.
+        return {} if widget.type == "IMAGECOMPARE" else {widget.name: value}
 
     def _skip_control(self, widget: Widget, following: deque[Widget]) -> None:
         """Skip what is to happen to a value after each run, and the filter of a choice."""

@@ -129,6 +129,26 @@ def test_a_list_is_told_apart_from_a_link() -> None:
     assert prompt["1"]["inputs"] == {"names": {"__value__": ["x", "y"]}}
 
 
+def test_a_choice_that_became_a_switch() -> None:
+    """As in the Impact Pack: what was chosen then is a label now."""
+    labels = {"label_on": "bbox", "label_off": "crop", "default": True}
+    inputs: dict[str, Any] = {"size": ["FLOAT", {}], "of": ["BOOLEAN", labels], "n": ["INT", {}]}
+    declared = {"A": {"input": {"required": inputs}}}
+    nodes = [node(1, "A", [2.0, "crop", 3]), node(2, "A", [2.0, "bbox", 3])]
+    converted = convert_canvas({"nodes": nodes}, declared)
+    assert converted.prompt["1"]["inputs"] == {"size": 2.0, "of": False, "n": 3}
+    assert converted.prompt["2"]["inputs"] == {"size": 2.0, "of": True, "n": 3}
+    assert converted.warnings == ()
+
+
+def test_a_choice_of_nothing_has_no_value() -> None:
+    """As the lists of models of a server that has none."""
+    declared: dict[str, Any] = {"A": {"input": {"required": {"model": ["COMBO", {"options": []}]}}}}
+    prompt = convert_canvas({"nodes": [node(1, "A"), node(2, "A", ["x"])]}, declared).prompt
+    assert prompt["1"]["inputs"] == {}
+    assert prompt["2"]["inputs"] == {"model": "x"}
+
+
 def test_the_canvas_is_left_alone() -> None:
     canvas = copy.deepcopy(CASES["custom_combo"]["canvas"])
     convert_canvas(canvas, DECLARED).prompt["1"]["inputs"]["choice"] = "changed"

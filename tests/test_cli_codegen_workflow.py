@@ -159,7 +159,9 @@ async def test_a_canvas_file(tmp_path: Path) -> None:
     nodes = [
         {"id": 1, "type": "EmptyImage", "widgets_values": [64, 32, 1, 0]},
         {
-            "id": 2, "type": "SaveImage", "widgets_values": ["drawn"],
+            "id": 2,
+            "type": "SaveImage",
+            "widgets_values": ["drawn"],
             "inputs": [{"name": "images", "type": "IMAGE", "link": 1}],
         },
     ]
