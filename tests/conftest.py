@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator  # noqa: TC003  # pytest reads the annotations
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from comfy_trio import Comfy, open_comfy
 from comfy_trio.testing import EmbeddedServer, open_embedded_server
+
+# How fast the machine is must decide nothing.
+settings.register_profile("any", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any")
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import prompts
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from scripts import template_prompts
 
@@ -118,7 +118,6 @@ NODES: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
 )
 
 
-@settings(deadline=None)
 @given(st.dictionaries(TEXT, NODES, max_size=4), TEXT)
 def test_whatever_it_holds_it_is_data(nodes: dict[str, Any], name: str) -> None:
     prompt = {**nodes, "save": prompts.node("SaveImage", images=["x", 0])}

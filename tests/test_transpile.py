@@ -297,7 +297,7 @@ json_values = st.recursive(
         max_size=4,
     )
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_whatever_a_prompt_holds(nodes: dict[str, tuple[str, str, dict[str, Any]]]) -> None:
     check({key: node(kind, title, **inputs) for key, (kind, title, inputs) in nodes.items()})
 
