@@ -22,8 +22,9 @@ from ._canvas import (
     Link,
     Subgraph,
 )
-from ._canvas_widgets import SEED_NAMES, as_widget, declared_inputs, read_widgets
+from ._canvas_widgets import as_widget, declared_inputs, read_widgets
 from ._errors import WorkflowError
+from ._prompt import SEED_INPUTS
 from ._util import as_list, as_object
 
 if TYPE_CHECKING:
@@ -269,7 +270,7 @@ class _GroupDefinition:
 
 def _controlled(input_name: str, spec: object) -> object:
     """Return the declaration of an input that may have another name in the group."""
-    if input_name not in SEED_NAMES:
+    if input_name not in SEED_INPUTS:
         return spec
     kind, options = (*as_list(spec), None, None)[:2]
     return [kind, {**as_object(options), "control_after_generate": True}]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from ._canvas_alignment import align, fits, is_control
+from ._prompt import SEED_INPUTS
 from ._util import as_list, as_object, is_list, is_object
 
 if TYPE_CHECKING:
@@ -32,10 +33,6 @@ WIDGET_TYPES: Final = frozenset(
 )
 """The types of inputs that the frontend has a widget for."""
 
-SEED_NAMES: Final = frozenset({"seed", "noise_seed"})
-"""Inputs that have such a widget without asking for it."""
-
-UPLOADS: Final = frozenset({"image_upload", "animated_image_upload", "video_upload", "file_upload"})
 BUTTONS_OF_LOAD_3D: Final = ("upload3dmodel", "uploadExtraResources", "clear")
 
 
@@ -78,7 +75,10 @@ class Widget:
         """Return the value that a held one stands for.
 
         Switches were choices once, of what are labels now (Impact Pack: "enabled", "disabled").
+        What a comparison holds is only what the last run showed.
         """
+        if self.type == "IMAGECOMPARE":
+            return self.default
         if self.type == "BOOLEAN" and self.is_label(value):
             return value == self.options.get("label_on")
         return value
@@ -224,7 +224,7 @@ def _without_forced(
 
 def _has_control(widget: Widget) -> bool:
     asked = bool(widget.options.get("control_after_generate"))
-    return asked or (widget.type == "INT" and widget.name in SEED_NAMES)
+    return asked or (widget.type == "INT" and widget.name in SEED_INPUTS)
 
 
 def _read_named(widgets: list[Widget], named: JSONObject) -> dict[str, object]:
@@ -255,19 +255,13 @@ class _Reader:
             widget = pending.popleft()
             if widget.type == "LOAD_3D":
                 self._skip_any_of(*BUTTONS_OF_LOAD_3D)
-            values |= _meant([widget], self._read_one(widget))
+            held = {widget.name: self._values.popleft()} if self._values else {}
+            values |= _meant([widget], held)
             self.seen.append(widget)
             pending.extendleft(reversed(widget.children(values.get(widget.name))))
             if _has_control(widget):
                 self._skip_control(widget, pending)
         return values
-
-    def _read_one(self, widget: Widget) -> dict[str, object]:
-        if not self._values:
-            return {}
-        value = self._values.popleft()
-        # What a comparison holds is what the last run showed.
-        return {} if widget.type == "IMAGECOMPARE" else {widget.name: value}
 
     def _skip_control(self, widget: Widget, following: deque[Widget]) -> None:
         """Skip what is to happen to a value after each run, and the filter of a choice."""
