@@ -53,10 +53,15 @@ class _FieldsOnDemand:
 class _InitOnDemand:
     """``__init__`` of such a class, likewise: ``inspect.signature``, too, finds the real one."""
 
-    def __get__(self, instance: Inputs | None, owner: type[Inputs]) -> Callable[..., None]:
-        _build(owner)
-        init: Callable[..., None] = cast("Any", owner if instance is None else instance).__init__
-        return init
+    def __get__(
+        self, instance: Inputs | type[Inputs] | None, owner: type[Inputs]
+    ) -> Callable[..., None]:
+        # Since Python 3.13, `inspect` binds what it finds to the class itself.
+        node_class = instance if isinstance(instance, type) else owner
+        _build(node_class)
+        init: Any = node_class.__init__
+        bound: Callable[..., None] = init if instance is None else init.__get__(instance, owner)
+        return bound
 
 
 class _InputFieldsOnDemand:
