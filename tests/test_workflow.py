@@ -39,6 +39,18 @@ def test_a_workflow_owns_what_it_is_made_from() -> None:
     }
 
 
+def test_tuples_are_lists() -> None:
+    # A server would be sent a list, and its worker would not survive this one.
+    for dangling in (
+        Workflow(prompt()).input("9", "undeclared", ("77", 0)),
+        Workflow({"9": {"class_type": "SaveImage", "inputs": {"undeclared": ("77", 0)}}}),
+    ):
+        with pytest.raises(WorkflowError, match="links to node '77', which does not exist"):
+            dangling.check()
+    workflow = Workflow(prompt()).input("9", "images", ("4", 0)).set("9.inputs.x", {"a": (1, (2,))})
+    assert workflow.to_dict()["9"]["inputs"] == {"images": ["4", 0], "x": {"a": [1, [2]]}}
+
+
 def test_where_a_workflow_comes_from(tmp_path: Path) -> None:
     file = tmp_path / "txt2img.json"
     file.write_text(json.dumps(prompt()), encoding="utf-8")
