@@ -187,6 +187,7 @@ class Comfy(metaclass=NoPublicConstructor):
         Raises:
             WorkflowError: the workflow cannot be run by any server. Nothing was sent.
             EnqueueFailedError: the server refused it, or would; see `validate`.
+            OSError, FileError, ResponseError: an attached file cannot be read, or not be stored.
             JobError, DisconnectedError: see `Job.wait`.
         """
         async with self._open_job(workflow_of(what, *more)) as job:
@@ -215,6 +216,7 @@ class Comfy(metaclass=NoPublicConstructor):
         Raises:
             WorkflowError: the workflow cannot be run by any server. Nothing was sent.
             EnqueueFailedError: the server refused it, or would; see `validate`.
+            OSError, FileError, ResponseError: an attached file cannot be read, or not be stored.
             JobError, DisconnectedError: see `Job.wait`.
         """
         return self._open_job(workflow_of(what, *more))
@@ -248,15 +250,18 @@ class Comfy(metaclass=NoPublicConstructor):
         Raises:
             WorkflowError: the workflow cannot be run by any server. Nothing was sent.
             EnqueueFailedError: the server refused it, or would; see `validate`.
+            OSError, FileError, ResponseError: an attached file cannot be read, or not be stored.
             ServerUnreachableError: the server cannot be reached. Nothing was sent.
             DisconnectedError: the connection broke, and the server does not have the job.
         """
         return await self._submit(workflow_of(what, *more))
 
     async def _submit(self, workflow: Workflow) -> Job:
+        workflow = workflow.copy()  # the caller's may change while this waits
         plan = await self._plan(workflow)
-        uploads = workflow._uploads(plan.prompt)
-        workflow._name_uploads(plan.prompt, await self.file._upload_all(uploads))
+        uploads = workflow._attachments.needed_by(plan.prompt)
+        uploaded = await self.file._upload_all(uploads)
+        workflow._attachments.name_in(plan.prompt, uploaded)
         body: JSONObject = {
             "prompt": plan.prompt,
             "prompt_id": plan.prompt_id,
@@ -329,7 +334,7 @@ class Comfy(metaclass=NoPublicConstructor):
             WorkflowError: it is no workflow at all.
             ResponseError, ServerUnreachableError, DisconnectedError: a request failed.
         """
-        workflow = workflow_of(what, *more)
+        workflow = workflow_of(what, *more).copy()
         return await self._foresight.judge(await self._resolve(workflow), refresh=refresh)
 
     def server_events(self) -> Subscription[ServerEvent]:
@@ -366,10 +371,9 @@ class Comfy(metaclass=NoPublicConstructor):
 
     async def _resolve(self, workflow: Workflow) -> JSONObject:
         """Return the prompt that is sent for a workflow: without its bypassed nodes."""
-        prompt = workflow.to_dict()
         if not workflow.bypassed:
-            return prompt
-        classes = classes_concerned(prompt, workflow.bypassed)
+            return workflow.resolved_prompt({})
+        classes = classes_concerned(workflow.to_dict(), workflow.bypassed)
         declared = {each: await self._declaration(each) for each in classes}
         return workflow.resolved_prompt({k: v for k, v in declared.items() if v})
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self, cast, final, overload, runtime_checkable
 
+from ._attachments import Attachments, uploads_into
 from ._bypass import bypass
 from ._errors import WorkflowError
 from ._find import find_node, find_nodes
@@ -16,7 +17,7 @@ from ._graph import Graph
 from ._prompt import check_prompt, name_node, require_prompt, split_path, unknown_node
 from ._queue_time import expand_prompt
 from ._structure_hash import structure_hash
-from ._upload import check_places, make_upload
+from ._upload import make_upload
 from ._util import copy_json
 from ._workflow_source import FORMAT, FORMAT_VERSION, read_content, read_json
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ._typed_node import Node, OutputNode
-    from ._upload import FileSource, Upload, UploadedFile
+    from ._upload import FileSource
     from ._util import JSONObject
     from ._workflow_source import WorkflowSource
 
@@ -60,8 +61,7 @@ class Workflow:
         self._prompt = copy_json(require_prompt(dict(prompt)))
         self._aliases: dict[str, str] = {}
         self._bypassed: dict[str, None] = {}
-        self._attached: dict[tuple[str, str], Upload] = {}
-        self._in_folders: dict[Upload, None] = {}
+        self._attachments = Attachments()
         self._node_ids: Mapping[Node, str] = {}
         self._canvas: JSONObject | None = None
         self._drawn: JSONObject | None = None
@@ -141,8 +141,7 @@ class Workflow:
         twin = Workflow(self._prompt)
         twin._aliases = dict(self._aliases)
         twin._bypassed = dict(self._bypassed)
-        twin._attached = dict(self._attached)
-        twin._in_folders = dict(self._in_folders)
+        twin._attachments = self._attachments.copy()
         twin._node_ids = self._node_ids
         twin._canvas = self._canvas
         twin._drawn = self._drawn
@@ -165,7 +164,7 @@ class Workflow:
         Raises:
             WorkflowError: files are attached, or a value is none that JSON has.
         """
-        if self._attached or self._in_folders:
+        if self._attachments:
             raise WorkflowError(
                 "to_json(): files are attached, and what is in them is no part of a workflow;"
                 " attach them after from_json()"
@@ -186,7 +185,8 @@ class Workflow:
     def resolved_prompt(self, object_info: Mapping[str, Any]) -> JSONObject:
         """Return the prompt as it is sent: links lead around the bypassed nodes, which are gone.
 
-        Seeds of -1 are not drawn yet, and attached files not named.
+        Seeds of -1 are not drawn yet. Attached files have the names that are asked for, and not
+        yet those that the server finds.
 
         Args:
             object_info: What the server declares of the nodes' classes; those that it does not
@@ -195,7 +195,9 @@ class Workflow:
         Raises:
             WorkflowError: a bypassed node feeds another, and its class is missing.
         """
-        return bypass(self.to_dict(), self._bypassed, object_info)
+        prompt = self.to_dict()
+        self._attachments.name_in(prompt, {})
+        return bypass(prompt, self._bypassed, object_info) if self._bypassed else prompt
 
     @property
     def node_ids(self) -> Mapping[Node, str]:
@@ -406,9 +408,8 @@ class Workflow:
             FileError: the file has no name.
         """
         self._node(node_id, f"attach_image({node_id!r}, {input_name!r}, ...)")
-        self._attached[node_id, input_name] = make_upload(
-            source, filename, subfolder=subfolder, overwrite=overwrite
-        )
+        upload = make_upload(source, filename, subfolder=subfolder, overwrite=overwrite)
+        self._attachments.attach(node_id, input_name, upload)
         return self
 
     def attach_folder(
@@ -422,23 +423,16 @@ class Workflow:
 
         Args:
             subfolder: Where in the server's folder ``input``.
-            files: Paths of files here, or contents and paths by their names for the server.
+            files: Paths of files here, or contents and paths by their names for the server. A
+                path is read with each run.
             overwrite: Whether to take the place of other files of these names. Default: the server
                 finds other names, unless the content is the same.
 
         Raises:
             FileError: a file has no name.
+            WorkflowError: `files` is a single path.
         """
-        named: Iterable[tuple[str | None, FileSource]] = (
-            cast("Mapping[str, FileSource]", files).items()
-            if isinstance(files, Mapping)
-            else [(None, path) for path in files]
-        )
-        uploads = [
-            make_upload(source, filename, subfolder=subfolder, overwrite=overwrite)
-            for filename, source in named
-        ]
-        self._in_folders.update(dict.fromkeys(uploads))
+        self._attachments.add(uploads_into(subfolder, files, overwrite=overwrite))
         return self
 
     def expand(
@@ -492,24 +486,7 @@ class Workflow:
 
     def _set_input(self, node_id: str, name: str, value: object) -> None:
         self._prompt[node_id]["inputs"][name] = copy_json(value)
-        self._attached.pop((node_id, name), None)
-
-    def _uploads(self, prompt: JSONObject) -> Iterable[Upload]:
-        """Return the files that a run of the prompt needs, each once.
-
-        Raises:
-            WorkflowError: one would take the place of another.
-        """
-        needed = [upload for (node_id, _), upload in self._attached.items() if node_id in prompt]
-        uploads = dict.fromkeys([*needed, *self._in_folders])
-        check_places(uploads)
-        return uploads
-
-    def _name_uploads(self, prompt: JSONObject, uploaded: Mapping[Upload, UploadedFile]) -> None:
-        """Set the inputs with files, in a prompt that is about to be sent, to what they are."""
-        for (node_id, name), upload in self._attached.items():
-            if node_id in prompt:
-                prompt[node_id]["inputs"][name] = uploaded[upload].reference
+        self._attachments.detach(node_id, name)
 
     def _canvas_of(self, prompt: JSONObject) -> JSONObject | None:
         """Return the canvas if a prompt that is about to be sent is the one drawn there."""

@@ -29,6 +29,7 @@ NAMESPACES = [
 LAYERS: list[set[str]] = [
     {
         "_address",
+        "_attachments",
         "_bypass",
         "_canvas",
         "_canvas_alignment",
