@@ -7,15 +7,16 @@ Everything here works on plain JSON. A link is a list of a node id (a string) an
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from ._canvas import is_canvas
 from ._errors import WorkflowError, describe_node
-from ._util import as_object, is_list, is_object
+from ._util import as_object, copy_json, is_list, is_object
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from ._util import JSONObject
 
@@ -47,6 +48,19 @@ def require_prompt(value: object, *, source: str = "the workflow") -> JSONObject
     for node_id, node in prompt.items():
         _require_node(node_id, node, source)
     return prompt
+
+
+def own_prompt(value: object) -> JSONObject:
+    """Return a deep copy of a prompt that somebody else may change.
+
+    Raises:
+        WorkflowError: see `require_prompt`; or it is nested deeper than any workflow.
+    """
+    prompt = require_prompt(dict(value) if isinstance(value, Mapping) else value)
+    try:
+        return copy_json(prompt)
+    except RecursionError:
+        raise WorkflowError("the prompt is nested deeper than that of any workflow") from None
 
 
 def canvas_error(source: str) -> WorkflowError:
@@ -116,8 +130,10 @@ def links_of(node: JSONObject) -> Iterator[tuple[str, str, int]]:
 
 def unknown_node(prompt: JSONObject, node_id: str, *, asked_by: str) -> WorkflowError:
     """Return the error for a node id that the prompt does not have, with what it could be."""
-    close = get_close_matches(node_id, prompt, n=3)
+    close = get_close_matches(str(node_id), prompt, n=3)
     hint = f" Did you mean {' or '.join(close)}?" if close else ""
+    if str(node_id) in prompt:
+        hint = f" Node ids are strings: write {str(node_id)!r}."
     return WorkflowError(
         f"{asked_by}: there is no node {node_id!r}.{hint} The nodes are {list_nodes(prompt)}",
         node_id=node_id,

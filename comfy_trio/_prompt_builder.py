@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, cast, final
 
 from ._errors import WorkflowError
-from ._prompt import check_prompt, name_node, require_prompt, split_path, unknown_node
+from ._prompt import check_prompt, name_node, own_prompt, require_prompt, split_path, unknown_node
 from ._util import as_list, as_object, copy_json, is_list, is_object
 from ._workflow import Workflow
 
@@ -68,7 +68,7 @@ class PromptBuilder(Generic[InputKey, OutputKey]):
             WorkflowError: the prompt is in another format, a key is empty or there twice, or stands
                 for a node or an input that there is not.
         """
-        self._prompt = copy_json(require_prompt(dict(prompt)))
+        self._prompt = own_prompt(prompt)
         self._inputs = dict.fromkeys(_require_keys("inputs", inputs), ())
         self._outputs = dict.fromkeys(_require_keys("outputs", outputs))
         self._bypassed = ()

@@ -41,7 +41,7 @@ def as_list(value: object) -> list[Any]:
     return value if is_list(value) else []
 
 
-def load_json(text: str | bytes) -> Any:
+def load_json(text: str | bytes | bytearray) -> Any:
     """Parse JSON as ComfyUI writes it.
 
     Its NaN and infinities, which are no JSON and which no server takes back, become null.

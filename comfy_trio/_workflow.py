@@ -14,11 +14,11 @@ from ._bypass import bypass
 from ._errors import WorkflowError
 from ._find import find_node, find_nodes
 from ._graph import Graph
-from ._prompt import check_prompt, name_node, require_prompt, split_path, unknown_node
+from ._prompt import check_prompt, name_node, own_prompt, split_path, unknown_node
 from ._queue_time import expand_prompt
 from ._structure_hash import structure_hash
 from ._upload import make_upload
-from ._util import copy_json
+from ._util import as_object, copy_json
 from ._workflow_source import FORMAT, FORMAT_VERSION, read_content, read_json
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Workflow:
         Raises:
             WorkflowError: it is in another format; the message says which and what to do.
         """
-        self._prompt = copy_json(require_prompt(dict(prompt)))
+        self._prompt = own_prompt(prompt)
         self._aliases: dict[str, str] = {}
         self._bypassed: dict[str, None] = {}
         self._attachments = Attachments()
@@ -117,10 +117,13 @@ class Workflow:
 
     @classmethod
     def _from_source(cls, source: WorkflowSource, object_info: Mapping[str, Any] | None) -> Self:
-        workflow = cls(source.to_prompt(object_info))
-        if source.canvas is not None:
-            workflow._canvas = copy_json(source.canvas)
-            workflow._drawn = copy_json(workflow._prompt)
+        try:
+            workflow = cls(source.to_prompt(object_info))
+            if source.canvas is not None:
+                workflow._canvas = copy_json(source.canvas)
+                workflow._drawn = copy_json(workflow._prompt)
+        except RecursionError:
+            raise WorkflowError(f"{source.name} is nested deeper than any workflow") from None
         for alias, node_id in source.outputs.items():
             workflow.output(alias, node_id)
         return workflow.bypass(*source.bypassed)
@@ -274,7 +277,7 @@ class Workflow:
         if part == "inputs":
             self._set_input(node_id, name, value)
         elif part == "_meta":
-            node.setdefault("_meta", {})[name] = copy_json(value)
+            node["_meta"] = {**as_object(node.get("_meta")), name: copy_json(value)}
         elif isinstance(value, str):
             node["class_type"] = value
         else:
@@ -311,11 +314,12 @@ class Workflow:
             WorkflowError: there is no such node.
         """
         batch = {nodes: inputs or {}} if isinstance(nodes, str) else nodes
-        for node_id in batch:
+        copied = {node_id: copy_json(dict(values)) for node_id, values in batch.items()}
+        for node_id in copied:
             self._node(node_id, "batch_inputs")
-        for node_id, values in batch.items():
+        for node_id, values in copied.items():
             for name, value in values.items():
-                self.input(node_id, name, value)
+                self._set_input(node_id, name, value)
         return self
 
     def output(self, alias: str, node_id: str | None = None) -> Self:

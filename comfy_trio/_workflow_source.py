@@ -6,6 +6,7 @@ is the one place where canvas files are met on the way to a `Workflow`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -19,8 +20,6 @@ from ._prompt import canvas_error, require_prompt
 from ._util import as_object, is_list, is_object, load_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ._util import JSONObject
 
 FORMAT = "comfy_trio"
@@ -67,14 +66,16 @@ class WorkflowSource:
         return converted.prompt
 
 
-def read_json(content: Mapping[str, Any] | str | bytes, name: str) -> WorkflowSource:
+def read_json(content: object, name: str) -> WorkflowSource:
     """Read a workflow from JSON, as text or parsed.
 
     Raises:
         WorkflowError: it is no JSON, or no workflow.
     """
-    value = _parse(content, name) if isinstance(content, str | bytes) else dict(content)
-    if is_canvas(value):
+    value = dict(content) if isinstance(content, Mapping) else content
+    if isinstance(content, str | bytes | bytearray):
+        value = _parse(content, name)
+    if is_object(value) and is_canvas(value):
         return WorkflowSource(name, None, value)
     if is_object(value) and FORMAT in value and "class_type" not in as_object(value[FORMAT]):
         return _read_own_format(value, name)
@@ -107,7 +108,7 @@ def read_content(content: bytes, name: str) -> WorkflowSource:
     return WorkflowSource(name, nodes, metadata.workflow)
 
 
-def _parse(text: str | bytes, name: str) -> Any:
+def _parse(text: str | bytes | bytearray, name: str) -> Any:
     try:
         return load_json(text)
     except UnicodeDecodeError:

@@ -26,6 +26,7 @@ from comfy_trio import (
 )
 from comfy_trio._multipart import CHUNK, open_form
 from comfy_trio._replies import FileForm, get
+from comfy_trio._util import as_object
 from comfy_trio.testing import open_embedded_server
 
 if TYPE_CHECKING:
@@ -293,7 +294,7 @@ async def test_a_workflow_that_changes_while_it_is_sent(
         await trio.testing.wait_all_tasks_blocked()
         workflow.attach_image("2", "image", png(9)).reinstate("2", "8").output("9")
         workflow.attach_image("1", "image", png(9)).set("9.inputs.filename_prefix", "changed")
-    (item,) = (await comfy._session.http.request(get("/history"))).json().values()
+    (item,) = as_object((await comfy._session.http.request(get("/history"))).json()).values()
     sent = item["prompt"][2]
     assert sorted(sent) == ["1", "9"]
     assert sent["1"]["inputs"] == {"image": "a.png"}
