@@ -18,16 +18,15 @@ from ._workflow import workflow_of
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from ._graph import Graph
     from ._survey import Survey
     from ._typed_node import OutputNode
     from ._util import JSONObject
     from ._validation import Verdict
-    from ._workflow import Workflow
+    from ._workflow import Whole
 
 
 def validate(
-    what: Workflow | Graph | Mapping[str, Any] | OutputNode[Any],
+    what: Whole | OutputNode[Any],
     object_info: Mapping[str, Any],
     *,
     version: str | None = None,
@@ -39,7 +38,7 @@ def validate(
     drawn before a workflow is sent, and so pass too. Nothing is changed.
 
     Args:
-        what: A workflow, a graph, a prompt in API format, or an output node.
+        what: A workflow, a prompt builder, a graph, a prompt in API format, or an output node.
         object_info: A server's reply to GET /object_info; see `NodeNamespace.definitions`.
         version: The server's version, such as ``"0.3.64"``: servers differ in what they check.
             Default: the newest known.

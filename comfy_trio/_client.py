@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from ._address import Credentials
-    from ._graph import Graph
     from ._mailbox import Subscription
     from ._result import JobResult
     from ._seeds import SeedRange
@@ -46,9 +45,8 @@ if TYPE_CHECKING:
     from ._util import JSONObject
     from ._validation_report import Validation
     from ._wire import ServerEvent
-    from ._workflow import WorkflowBuilder
+    from ._workflow import Whole
 
-Whole: TypeAlias = "Workflow | WorkflowBuilder | Graph | Mapping[str, Any]"
 Runnable: TypeAlias = "Whole | OutputNode[Any]"
 
 DEFAULT_MAX_MESSAGE_SIZE = 256 * 2**20

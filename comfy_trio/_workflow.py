@@ -7,7 +7,17 @@ import random
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self, cast, final, overload, runtime_checkable
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Protocol,
+    Self,
+    TypeAlias,
+    cast,
+    final,
+    overload,
+    runtime_checkable,
+)
 
 from ._attachments import Attachments, uploads_into
 from ._bypass import bypass
@@ -512,9 +522,11 @@ class WorkflowBuilder(Protocol):
         ...
 
 
-def workflow_of(
-    what: Workflow | WorkflowBuilder | Graph | Mapping[str, Any] | Node, *more: Node
-) -> Workflow:
+Whole: TypeAlias = "Workflow | WorkflowBuilder | Graph | Mapping[str, Any]"
+"""What is a workflow by itself, without more output nodes."""
+
+
+def workflow_of(what: Whole | Node, *more: Node) -> Workflow:
     """Return what is to be run as a workflow.
 
     Args:

@@ -45,6 +45,11 @@ class WorkflowSource:
     outputs: Mapping[str, str] = attrs.field(factory=dict[str, str])
     bypassed: tuple[str, ...] = ()
 
+    @property
+    def needs_definitions(self) -> bool:
+        """Whether the prompt that a server runs follows only with what it declares."""
+        return self.prompt is None or bool(self.bypassed)
+
     def to_prompt(self, object_info: Mapping[str, Any] | None) -> JSONObject:
         """Return the prompt, made from the canvas if there is no other.
 

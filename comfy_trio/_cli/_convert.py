@@ -86,7 +86,7 @@ async def run_convert(options: ConvertOptions, screen: Screen) -> None:
         except (WorkflowError, OSError) as error:
             _tell(file, error, screen)
             failed.append(file)
-    is_asked = options.expand or any(source.prompt is None for source in sources.values())
+    is_asked = options.expand or any(source.needs_definitions for source in sources.values())
     object_info = await _definitions(options) if is_asked else None
     for file, source in sources.items():
         try:
