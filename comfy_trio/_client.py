@@ -12,7 +12,6 @@ import attrs
 import trio
 
 from ._address import DEFAULT_URL, parse_address
-from ._bypass import classes_concerned
 from ._connection import ConnectionState, ReconnectPolicy
 from ._errors import ComfyError, ResponseError
 from ._file import FileNamespace
@@ -371,6 +370,8 @@ class Comfy(metaclass=NoPublicConstructor):
         """Return the prompt that is sent for a workflow: without its bypassed nodes."""
         if not workflow.bypassed:
             return workflow.resolved_prompt({})
+        from ._bypass import classes_concerned  # see Workflow.resolved_prompt
+
         classes = classes_concerned(workflow.to_dict(), workflow.bypassed)
         declared = {each: await self._declaration(each) for each in classes}
         return workflow.resolved_prompt({k: v for k, v in declared.items() if v})

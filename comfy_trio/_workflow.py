@@ -20,7 +20,6 @@ from typing import (
 )
 
 from ._attachments import Attachments, uploads_into
-from ._bypass import bypass
 from ._errors import WorkflowError
 from ._find import find_node, find_nodes
 from ._graph import Graph
@@ -210,7 +209,12 @@ class Workflow:
         """
         prompt = self.to_dict()
         self._attachments.name_in(prompt, {})
-        return bypass(prompt, self._bypassed, object_info) if self._bypassed else prompt
+        if not self._bypassed:
+            return prompt
+        # Programs that bypass nothing are spared the time that this takes to import.
+        from ._bypass import bypass
+
+        return bypass(prompt, self._bypassed, object_info)
 
     @property
     def node_ids(self) -> Mapping[Node, str]:

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from ._canvas import is_canvas
-from ._canvas_prompt import convert_canvas
 from ._errors import WorkflowError
 from ._logging import logger
 from ._picture_metadata import is_picture, read_metadata
@@ -65,6 +64,9 @@ class WorkflowSource:
             return self.prompt
         if self.canvas is None or object_info is None:
             raise canvas_error(self.name)
+        # Programs that read no canvas are spared the time that this takes to import.
+        from ._canvas_prompt import convert_canvas
+
         converted = convert_canvas(self.canvas, object_info, source=self.name)
         for warning in converted.warnings:
             logger.warning("%s: %s", self.name, warning)
