@@ -166,6 +166,31 @@ def split_path(prompt: JSONObject, path: str, *, asked_by: str) -> tuple[str, st
             )
 
 
+def replace_value(
+    prompt: JSONObject, place: tuple[str, str, str], value: object, *, asked_by: str
+) -> JSONObject:
+    """Return a node as it is with another value. It shares the rest with the prompt's own.
+
+    Args:
+        prompt: The prompt. Will not be changed.
+        place: Which value, as `split_path` returns it.
+        value: Will be copied.
+        asked_by: What the error begins with.
+
+    Raises:
+        WorkflowError: a class type is not a string.
+    """
+    node_id, part, name = place
+    node: JSONObject = prompt[node_id]
+    if part == "class_type":
+        if not isinstance(value, str):
+            raise WorkflowError(
+                f"{asked_by}: a class_type is a string, not {value!r:.100}", node_id=node_id
+            )
+        return {**node, "class_type": value}
+    return {**node, part: {**as_object(node.get(part)), name: copy_json(value)}}
+
+
 def list_nodes(prompt: Mapping[str, Any]) -> str:
     """List a prompt's nodes for a message, the first few of many."""
     names = [f"{node_id} ({node.get('class_type')})" for node_id, node in prompt.items()]
@@ -190,6 +215,17 @@ def check_prompt(prompt: JSONObject) -> None:
     if (cycle := find_cycle(prompt)) is not None:
         path = " -> ".join(name_node(node_id, prompt[node_id]) for node_id in cycle)
         raise WorkflowError(f"the nodes form a cycle: {path}", node_id=cycle[0])
+
+
+def check_values(prompt: JSONObject) -> None:
+    """Refuse values that JSON does not have.
+
+    Raises:
+        WorkflowError: it names the node and the input.
+    """
+    for node_id, node in prompt.items():
+        for name, value in node["inputs"].items():
+            _check_value(prompt, node_id, name, value)
 
 
 def _check_list(prompt: JSONObject, node_id: str, name: str, value: list[Any]) -> None:

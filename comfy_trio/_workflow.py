@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Mapping
 from datetime import datetime
@@ -23,11 +22,12 @@ from ._attachments import Attachments, uploads_into
 from ._errors import WorkflowError
 from ._find import find_node, find_nodes
 from ._graph import Graph
-from ._prompt import check_prompt, name_node, own_prompt, split_path, unknown_node
+from ._prompt import check_prompt, name_node, own_prompt, replace_value, split_path, unknown_node
+from ._prompt_json import write_json
 from ._queue_time import expand_prompt
 from ._structure_hash import structure_hash
 from ._upload import make_upload
-from ._util import as_object, copy_json
+from ._util import copy_json
 from ._workflow_source import FORMAT, FORMAT_VERSION, read_content, read_json
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ class Workflow:
         return workflow
 
     def copy(self) -> Workflow:
-        """Return a workflow that is equal and shares nothing with this one."""
+        """Return a workflow that does the same and changes independently."""
         twin = Workflow(self._prompt)
         twin._aliases = dict(self._aliases)
         twin._bypassed = dict(self._bypassed)
@@ -164,7 +164,7 @@ class Workflow:
         return copy_json(self._prompt)
 
     def to_json(self, *, indent: int | None = None) -> str:
-        """Return JSON from which `from_json` makes an equal workflow.
+        """Return JSON from which `from_json` makes a workflow that does the same.
 
         It is the prompt in API format, which other programs read too, unless outputs are named or
         nodes bypassed: then it is ``{"comfy_trio": 1, "prompt": ..., "outputs": ..., "bypassed":
@@ -174,7 +174,7 @@ class Workflow:
             indent: How far to indent each level. Default: all in one line.
 
         Raises:
-            WorkflowError: files are attached, or a value is none that JSON has.
+            WorkflowError: files are attached, or JSON does not have a value; it names the input.
         """
         if self._attachments:
             raise WorkflowError(
@@ -189,10 +189,7 @@ class Workflow:
                 "outputs": self._aliases,
                 "bypassed": list(self._bypassed),
             }
-        try:
-            return json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise WorkflowError(f"to_json(): {error}") from None
+        return write_json(content, self._prompt, indent=indent)
 
     def resolved_prompt(self, object_info: Mapping[str, Any]) -> JSONObject:
         """Return the prompt as it is sent: links lead around the bypassed nodes, which are gone.
@@ -286,18 +283,11 @@ class Workflow:
         Raises:
             WorkflowError: there is no such node, or the path has another form.
         """
-        node_id, part, name = split_path(self._prompt, path, asked_by=f"set({path!r})")
-        node: JSONObject = self._prompt[node_id]
+        asked_by = f"set({path!r})"
+        node_id, part, name = place = split_path(self._prompt, path, asked_by=asked_by)
+        self._prompt[node_id] = replace_value(self._prompt, place, value, asked_by=asked_by)
         if part == "inputs":
-            self._set_input(node_id, name, value)
-        elif part == "_meta":
-            node["_meta"] = {**as_object(node.get("_meta")), name: copy_json(value)}
-        elif isinstance(value, str):
-            node["class_type"] = value
-        else:
-            raise WorkflowError(
-                f"set({path!r}): a class_type is a string, not {value!r}", node_id=node_id
-            )
+            self._attachments.detach(node_id, name)
         return self
 
     def input(self, node_id: str, name: str, value: object) -> Self:

@@ -59,6 +59,7 @@ LAYERS: list[set[str]] = [
         "_picture_metadata",
         "_prompt",
         "_prompt_builder",
+        "_prompt_json",
         "_queue_time",
         "_replies",
         "_result",
