@@ -7,22 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 from ._overlooked import look_over
 from ._prompt import find_cycle, name_node, title_of
+from ._runnable import workflow_of
 from ._seeds import SeedRange, fill_seeds, seed_range, wants_seeds
 from ._server_findings import DEPENDS_ON_THE_MOMENT, findings_of
 from ._survey import survey
 from ._util import is_list, is_object
 from ._validation import NEWEST_RULES, ValidationRules, validate_prompt
 from ._validation_report import Conversion, Finding, FindingKind, Validation
-from ._workflow import workflow_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
+    from ._runnable import Whole
     from ._survey import Survey
     from ._typed_node import OutputNode
     from ._util import JSONObject
     from ._validation import Verdict
-    from ._workflow import Whole
 
 
 def validate(

@@ -22,11 +22,12 @@ from ._network import NetworkTransport
 from ._node import NodeNamespace
 from ._prompt import check_prompt
 from ._replies import post
+from ._runnable import workflow_of
 from ._seeds import fill_seeds, seed_range, wants_seeds
 from ._session import Session, SessionOptions, open_session
 from ._state import JobPlan
 from ._util import NoPublicConstructor
-from ._workflow import Workflow, workflow_of
+from ._workflow import Workflow
 from ._workflow_source import read_content, read_json
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from ._address import Credentials
     from ._mailbox import Subscription
     from ._result import JobResult
+    from ._runnable import Whole
     from ._seeds import SeedRange
     from ._tracker import JobTracker
     from ._transport import Transport
@@ -44,7 +46,6 @@ if TYPE_CHECKING:
     from ._util import JSONObject
     from ._validation_report import Validation
     from ._wire import ServerEvent
-    from ._workflow import Whole
 
 Runnable: TypeAlias = "Whole | OutputNode[Any]"
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from ._canvas import is_canvas
 from ._errors import WorkflowError, describe_node
+from ._suggestions import did_you_mean
 from ._util import as_object, copy_json, is_list, is_object
 
 if TYPE_CHECKING:
@@ -130,8 +130,7 @@ def links_of(node: JSONObject) -> Iterator[tuple[str, str, int]]:
 
 def unknown_node(prompt: JSONObject, node_id: str, *, asked_by: str) -> WorkflowError:
     """Return the error for a node id that the prompt does not have, with what it could be."""
-    close = get_close_matches(str(node_id), prompt, n=3)
-    hint = f" Did you mean {' or '.join(close)}?" if close else ""
+    hint = did_you_mean(node_id, prompt)
     if str(node_id) in prompt:
         hint = f" Node ids are strings: write {str(node_id)!r}."
     return WorkflowError(
@@ -149,9 +148,13 @@ def split_path(prompt: JSONObject, path: str, *, asked_by: str) -> tuple[str, st
     Raises:
         WorkflowError: there is no such node, or the path has another form.
     """
-    node_id, separator, rest = path.partition(".")
+    first, separator, rest = path.partition(".")
+    node_id = first
+    while node_id not in prompt and separator:  # an id may have dots of its own
+        part, separator, rest = rest.partition(".")
+        node_id = f"{node_id}.{part}"
     if node_id not in prompt:
-        raise unknown_node(prompt, node_id, asked_by=asked_by)
+        raise unknown_node(prompt, first, asked_by=asked_by)
     match rest.partition("."):
         case ("inputs" | "_meta" as part, ".", name) if name:
             return node_id, part, name

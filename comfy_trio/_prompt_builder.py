@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, cast, final
 
 from ._errors import WorkflowError
@@ -18,6 +17,7 @@ from ._prompt import (
     unknown_node,
 )
 from ._prompt_json import write_json
+from ._suggestions import did_you_mean
 from ._util import as_object, copy_json, is_list, is_object, load_json
 from ._workflow import Workflow
 
@@ -402,9 +402,9 @@ class PromptBuilder(Generic[InputKey, OutputKey]):
             if part == "inputs" and name not in node["inputs"]:
                 known = ", ".join(node["inputs"]) or "none"
                 raise WorkflowError(
-                    f"{asked_by}: {name_node(node_id, node)} has no input {name!r}"
-                    f"{_hint(name, node['inputs'])}; it has {known}. Of an input that is to come,"
-                    " give the path to the raw method",
+                    f"{asked_by}: {name_node(node_id, node)} has no input {name!r}."
+                    f"{did_you_mean(name, node['inputs'])} It has {known}. Of an input that is to"
+                    " come, give the path to the raw method",
                     node_id=node_id,
                     input_name=name,
                 )
@@ -423,14 +423,9 @@ def _require_keys(what: str, keys: Iterable[str]) -> list[str]:
 def _unknown_key(asked_by: str, what: str, key: str, known: Iterable[str]) -> WorkflowError:
     names = list(known)
     return WorkflowError(
-        f"{asked_by}: there is no {what} key {key!r}{_hint(key, names)};"
-        f" the {what} keys are {', '.join(names) or 'none'}"
+        f"{asked_by}: there is no {what} key {key!r}.{did_you_mean(key, names)}"
+        f" The {what} keys are {', '.join(names) or 'none'}"
     )
-
-
-def _hint(name: str, known: Iterable[str]) -> str:
-    close = get_close_matches(name, list(known), n=3)
-    return f" (did you mean {' or '.join(close)}?)" if close else ""
 
 
 def _read_map(saved: JSONObject, name: str) -> Iterable[tuple[str, object]]:

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from ._errors import WorkflowError
 from ._generator import find_generator
-from ._workflow import workflow_of
+from ._runnable import workflow_of
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from ._workflow import Whole
+    from ._runnable import Whole
 
 
 def transpile(

@@ -3,25 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import (
-    TYPE_CHECKING,
-    Any,
-    Protocol,
-    Self,
-    TypeAlias,
-    cast,
-    final,
-    overload,
-    runtime_checkable,
-)
+from typing import TYPE_CHECKING, Any, Self, final, overload
 
 from ._attachments import Attachments, uploads_into
 from ._errors import WorkflowError
 from ._find import find_node, find_nodes
-from ._graph import Graph
 from ._prompt import check_prompt, name_node, own_prompt, replace_value, split_path, unknown_node
 from ._prompt_json import write_json
 from ._queue_time import expand_prompt
@@ -32,9 +20,10 @@ from ._workflow_source import FORMAT, FORMAT_VERSION, read_content, read_json
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-    from ._typed_node import Node, OutputNode
+    from ._graph import Graph
+    from ._typed_node import Node
     from ._upload import FileSource
     from ._util import JSONObject
     from ._workflow_source import WorkflowSource
@@ -505,37 +494,3 @@ class Workflow:
             raise unknown_node(self._prompt, node_id, asked_by=asked_by)
         node: JSONObject = self._prompt[node_id]
         return node
-
-
-@runtime_checkable
-class WorkflowBuilder(Protocol):
-    """What makes a workflow when it is run, such as a `PromptBuilder`."""
-
-    def to_workflow(self) -> Workflow:
-        """Return a workflow that is the caller's own."""
-        ...
-
-
-Whole: TypeAlias = "Workflow | WorkflowBuilder | Graph | Mapping[str, Any]"
-"""What is a workflow by itself, without more output nodes."""
-
-
-def workflow_of(what: Whole | Node, *more: Node) -> Workflow:
-    """Return what is to be run as a workflow.
-
-    Args:
-        what: A workflow, what makes one, a graph, a prompt in API format, or an output node.
-        more: More output nodes.
-
-    Raises:
-        WorkflowError: it is none of these.
-    """
-    if isinstance(what, Workflow) and not more:
-        return what
-    if isinstance(what, WorkflowBuilder) and not more:
-        return what.to_workflow()
-    if isinstance(what, Graph) and not more:
-        return Workflow.from_graph(what)
-    if isinstance(what, Mapping) and not more:
-        return Workflow(what)
-    return Workflow.from_graph(Graph(*cast("list[OutputNode[Any]]", [what, *more])))

@@ -63,6 +63,7 @@ LAYERS: list[set[str]] = [
         "_queue_time",
         "_replies",
         "_result",
+        "_runnable",
         "_seeds",
         "_server_findings",
         "_slot_types",

@@ -159,7 +159,7 @@ Wrong: TypeAlias = Callable[[], object]
     [
         (
             lambda: builder().input("sice", 1),  # type: ignore[arg-type]
-            r"^input\('sice'\): .* key 'sice' \(did you mean size\?\); the input keys are color,",
+            r"^input\('sice'\): .* key 'sice'\. Did you mean 'size'\? The input keys are color,",
         ),
         (
             lambda: empty().batch_inputs({"size": 1}),
@@ -178,19 +178,22 @@ Wrong: TypeAlias = Callable[[], object]
         ),
         (
             lambda: empty().append_input_node("size", "1.inputs.widht"),
-            r"^append_input_node\('size'\): .* has no input 'widht' \(did you mean width",
+            r"^append_input_node\('size'\): .* has no input 'widht'\. Did you mean 'width'",
         ),
         (lambda: empty().set_input_node("size", "1.width"), "'width' follows the node; write"),
         (
             lambda: empty().append_raw_input_node("nope", "1.inputs.x"),  # type: ignore[arg-type]
-            r"^append_raw_input_node\('nope'\): there is no input key 'nope'; the input keys are",
+            r"^append_raw_input_node\('nope'\): there is no input key 'nope'\. The input keys are",
         ),
         (lambda: empty().input_raw("1", 1), "nothing follows the node"),
         (lambda: empty().input_raw("1.class_type", 1), "a class_type is a string, not 1"),
-        (lambda: empty().set_output_node("images", "99"), "there is no node '99'. Did you mean 9?"),
+        (
+            lambda: empty().set_output_node("images", "99"),
+            "there is no node '99'. Did you mean '9'?",
+        ),
         (
             lambda: empty().set_output_node("image", "9"),  # type: ignore[arg-type]
-            r"there is no output key 'image' \(did you mean images\?\); the output keys are images",
+            r"there is no output key 'image'\. Did you mean 'images'\? The output keys are images",
         ),
         (lambda: empty().bypass("3"), r"^bypass\('3'\): there is no node '3'"),
         (lambda: empty().reinstate("3"), r"^reinstate\('3'\): there is no node '3'"),

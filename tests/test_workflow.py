@@ -1,15 +1,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, cast
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
-from comfy_trio import PromptBuilder, Workflow, WorkflowError
+from comfy_trio import PromptBuilder, Workflow, WorkflowError, validate
 from comfy_trio._prompt import find_cycle
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def prompt() -> dict[str, Any]:
@@ -118,11 +116,24 @@ def test_paths_that_lead_nowhere(path: str) -> None:
         Workflow(prompt()).set(path, "x")
 
 
+def test_ids_with_dots() -> None:
+    workflow = Workflow({"a.b": {"class_type": "A", "inputs": {}}})
+    assert workflow.set("a.b.inputs.x.y", 1).to_dict()["a.b"]["inputs"] == {"x.y": 1}
+    with pytest.raises(WorkflowError, match=r"there is no node 'a'\. The nodes are a\.b \(A\)"):
+        workflow.set("a.c.inputs.x", 1)
+
+
+@pytest.mark.parametrize("file", ["txt2img.json", Path("txt2img.json"), b"{}"])
+def test_a_file_is_no_workflow(file: Any) -> None:
+    with pytest.raises(WorkflowError, match=r"is not a workflow: Workflow\.from_file\("):
+        validate(file, {})
+
+
 def test_an_unknown_node_is_told_with_the_candidates() -> None:
     with pytest.raises(WorkflowError) as caught:
         Workflow(prompt()).set("33.inputs.steps", 1)
     assert caught.value.node_id == "33"
-    assert "Did you mean 3?" in str(caught.value)
+    assert "there is no node '33'. Did you mean '3'?" in str(caught.value)
     assert "3 (KSampler), 4 (CheckpointLoaderSimple)" in str(caught.value)
     with pytest.raises(WorkflowError, match=r"no node 3\. Node ids are strings: write '3'\."):
         Workflow(prompt()).input(cast("Any", 3), "steps", 1)
