@@ -194,13 +194,13 @@ class Workflow:
             WorkflowError: a bypassed node feeds another, and its class is missing.
         """
         prompt = self.to_dict()
-        self._attachments.name_in(prompt, {})
-        if not self._bypassed:
-            return prompt
-        # Programs that bypass nothing are spared the time that this takes to import.
-        from ._bypass import bypass
+        if self._bypassed:
+            # Programs that bypass nothing are spared the time that this takes to import.
+            from ._bypass import bypass
 
-        return bypass(prompt, self._bypassed, object_info)
+            prompt = bypass(prompt, self._bypassed, object_info)
+        self._attachments.name_in(prompt, {})
+        return prompt
 
     @property
     def node_ids(self) -> Mapping[Node, str]:

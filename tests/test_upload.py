@@ -230,6 +230,10 @@ async def test_what_is_not_needed_is_not_uploaded(
     await comfy.run(set_later)
     bypassed = loading("a.png").attach_image("2", "image", png(1)).bypass("2", "8")
     await comfy.run(bypassed)
+    around = loading("a.png").input("9", "images", ["3", 0])
+    around._prompt["3"] = prompts.node("ImageInvert", image=["1", 0])
+    sent = await ran(comfy, around.bypass("3").attach_image("3", "image", png(1)))
+    assert sent["9"]["inputs"]["images"] == ["1", 0]
     assert server.statistics().requests[UPLOAD] == 1
     replaced = loading("a.png").attach_image("1", "image", png(1), filename="1.png")
     replaced.attach_image("1", "image", png(2), filename="2.png")
