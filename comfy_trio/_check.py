@@ -84,6 +84,7 @@ def judge(
     if cycle is not None and all(each.kind != FindingKind.CYCLE for each in errors):
         errors.append(_cycle(prompt, cycle))
     sendable = cycle is None and all(each.kind != FindingKind.DANGLING_LINK for each in errors)
+    running = frozenset(verdict.outputs)
     place = {node_id: number for number, node_id in enumerate(prompt)}
 
     def in_order(findings: Collection[Finding]) -> tuple[Finding, ...]:
@@ -95,7 +96,7 @@ def judge(
         warnings=in_order(overlooked.warnings),
         conversions=tuple(_conversions(prompt, verdict)),
         outputs=verdict.outputs,
-        left_out=tuple(each for each in seen.outputs if each not in set(verdict.outputs)),
+        left_out=tuple(each for each in seen.outputs if each not in running),
         reply={"error": verdict.error, "node_errors": verdict.node_errors},
         certain=not sendable or _is_certain(verdict, seen, overlooked.explained),
         prompt=prompt,
