@@ -7,27 +7,26 @@ from typing import TYPE_CHECKING, Any
 
 from ._overlooked import look_over
 from ._prompt import find_cycle, name_node, title_of
+from ._runnable import workflow_of
 from ._seeds import SeedRange, fill_seeds, seed_range, wants_seeds
 from ._server_findings import DEPENDS_ON_THE_MOMENT, findings_of
 from ._survey import survey
 from ._util import is_list, is_object
 from ._validation import NEWEST_RULES, ValidationRules, validate_prompt
 from ._validation_report import Conversion, Finding, FindingKind, Validation
-from ._workflow import workflow_of
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
 
-    from ._graph import Graph
+    from ._runnable import Whole
     from ._survey import Survey
     from ._typed_node import OutputNode
     from ._util import JSONObject
     from ._validation import Verdict
-    from ._workflow import Workflow
 
 
 def validate(
-    what: Workflow | Graph | Mapping[str, Any] | OutputNode[Any],
+    what: Whole | OutputNode[Any],
     object_info: Mapping[str, Any],
     *,
     version: str | None = None,
@@ -39,7 +38,7 @@ def validate(
     drawn before a workflow is sent, and so pass too. Nothing is changed.
 
     Args:
-        what: A workflow, a graph, a prompt in API format, or an output node.
+        what: A workflow, a prompt builder, a graph, a prompt in API format, or an output node.
         object_info: A server's reply to GET /object_info; see `NodeNamespace.definitions`.
         version: The server's version, such as ``"0.3.64"``: servers differ in what they check.
             Default: the newest known.
@@ -85,6 +84,7 @@ def judge(
     if cycle is not None and all(each.kind != FindingKind.CYCLE for each in errors):
         errors.append(_cycle(prompt, cycle))
     sendable = cycle is None and all(each.kind != FindingKind.DANGLING_LINK for each in errors)
+    running = frozenset(verdict.outputs)
     place = {node_id: number for number, node_id in enumerate(prompt)}
 
     def in_order(findings: Collection[Finding]) -> tuple[Finding, ...]:
@@ -96,7 +96,7 @@ def judge(
         warnings=in_order(overlooked.warnings),
         conversions=tuple(_conversions(prompt, verdict)),
         outputs=verdict.outputs,
-        left_out=tuple(each for each in seen.outputs if each not in set(verdict.outputs)),
+        left_out=tuple(each for each in seen.outputs if each not in running),
         reply={"error": verdict.error, "node_errors": verdict.node_errors},
         certain=not sendable or _is_certain(verdict, seen, overlooked.explained),
         prompt=prompt,

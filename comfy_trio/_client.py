@@ -12,7 +12,6 @@ import attrs
 import trio
 
 from ._address import DEFAULT_URL, parse_address
-from ._bypass import classes_concerned
 from ._connection import ConnectionState, ReconnectPolicy
 from ._errors import ComfyError, ResponseError
 from ._file import FileNamespace
@@ -23,11 +22,12 @@ from ._network import NetworkTransport
 from ._node import NodeNamespace
 from ._prompt import check_prompt
 from ._replies import post
+from ._runnable import workflow_of
 from ._seeds import fill_seeds, seed_range, wants_seeds
 from ._session import Session, SessionOptions, open_session
 from ._state import JobPlan
 from ._util import NoPublicConstructor
-from ._workflow import Workflow, workflow_of
+from ._workflow import Workflow
 from ._workflow_source import read_content, read_json
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from ._address import Credentials
-    from ._graph import Graph
     from ._mailbox import Subscription
     from ._result import JobResult
+    from ._runnable import Whole
     from ._seeds import SeedRange
     from ._tracker import JobTracker
     from ._transport import Transport
@@ -46,9 +46,7 @@ if TYPE_CHECKING:
     from ._util import JSONObject
     from ._validation_report import Validation
     from ._wire import ServerEvent
-    from ._workflow import WorkflowBuilder
 
-Whole: TypeAlias = "Workflow | WorkflowBuilder | Graph | Mapping[str, Any]"
 Runnable: TypeAlias = "Whole | OutputNode[Any]"
 
 DEFAULT_MAX_MESSAGE_SIZE = 256 * 2**20
@@ -187,6 +185,7 @@ class Comfy(metaclass=NoPublicConstructor):
         Raises:
             WorkflowError: the workflow cannot be run by any server. Nothing was sent.
             EnqueueFailedError: the server refused it, or would; see `validate`.
+            OSError, FileError, ResponseError: an attached file cannot be read, or not be stored.
             JobError, DisconnectedError: see `Job.wait`.
         """
         async with self._open_job(workflow_of(what, *more)) as job:
@@ -215,6 +214,7 @@ class Comfy(metaclass=NoPublicConstructor):
         Raises:
             WorkflowError: the workflow cannot be run by any server. Nothing was sent.
             EnqueueFailedError: the server refused it, or would; see `validate`.
+            OSError, FileError, ResponseError: an attached file cannot be read, or not be stored.
             JobError, DisconnectedError: see `Job.wait`.
         """
         return self._open_job(workflow_of(what, *more))
@@ -248,15 +248,18 @@ class Comfy(metaclass=NoPublicConstructor):
         Raises:
             WorkflowError: the workflow cannot be run by any server. Nothing was sent.
             EnqueueFailedError: the server refused it, or would; see `validate`.
+            OSError, FileError, ResponseError: an attached file cannot be read, or not be stored.
             ServerUnreachableError: the server cannot be reached. Nothing was sent.
             DisconnectedError: the connection broke, and the server does not have the job.
         """
         return await self._submit(workflow_of(what, *more))
 
     async def _submit(self, workflow: Workflow) -> Job:
+        workflow = workflow.copy()  # the caller's may change while this waits
         plan = await self._plan(workflow)
-        uploads = workflow._uploads(plan.prompt)
-        workflow._name_uploads(plan.prompt, await self.file._upload_all(uploads))
+        uploads = workflow._attachments.needed_by(plan.prompt)
+        uploaded = await self.file._upload_all(uploads)
+        workflow._attachments.name_in(plan.prompt, uploaded)
         body: JSONObject = {
             "prompt": plan.prompt,
             "prompt_id": plan.prompt_id,
@@ -329,7 +332,7 @@ class Comfy(metaclass=NoPublicConstructor):
             WorkflowError: it is no workflow at all.
             ResponseError, ServerUnreachableError, DisconnectedError: a request failed.
         """
-        workflow = workflow_of(what, *more)
+        workflow = workflow_of(what, *more).copy()
         return await self._foresight.judge(await self._resolve(workflow), refresh=refresh)
 
     def server_events(self) -> Subscription[ServerEvent]:
@@ -366,10 +369,11 @@ class Comfy(metaclass=NoPublicConstructor):
 
     async def _resolve(self, workflow: Workflow) -> JSONObject:
         """Return the prompt that is sent for a workflow: without its bypassed nodes."""
-        prompt = workflow.to_dict()
         if not workflow.bypassed:
-            return prompt
-        classes = classes_concerned(prompt, workflow.bypassed)
+            return workflow.resolved_prompt({})
+        from ._bypass import classes_concerned  # see Workflow.resolved_prompt
+
+        classes = classes_concerned(workflow.to_dict(), workflow.bypassed)
         declared = {each: await self._declaration(each) for each in classes}
         return workflow.resolved_prompt({k: v for k, v in declared.items() if v})
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from ._errors import WorkflowError
 from ._prompt import CANDIDATES_SHOWN, name_node, title_of
+from ._suggestions import did_you_mean
 
 if TYPE_CHECKING:
     from ._util import JSONObject
@@ -44,8 +44,7 @@ def find_node(prompt: JSONObject, what: str) -> str:
                 f" {_list(prompt, found)}. Use an id"
             )
     names = {name for node in prompt.values() for name in (title_of(node), node["class_type"])}
-    close = get_close_matches(what, sorted({*names, *prompt} - {""}), n=3)
-    hint = f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
+    hint = did_you_mean(what, sorted({*names, *prompt} - {""}))
     raise WorkflowError(
         f"find({what!r}): no node has this id, title or class.{hint}"
         f" The nodes are {_list(prompt, tuple(prompt))}"

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Final, final
 
 import trio
 
-from ._check import judge, rules_of
 from ._logging import logger
 from ._replies import get, require_object
 from ._util import as_object
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ._node import NodeNamespace
     from ._session import Session
     from ._util import JSONObject
@@ -49,9 +50,11 @@ class Foresight:
             rules = self._rules
             if rules is None or refresh or not self._knows:
                 rules = await self._learn()
-        return judge(prompt, self._node._latest, rules)
+        return _judge(prompt, self._node._latest, rules)
 
     async def _learn(self) -> ValidationRules:
+        from ._check import rules_of
+
         reconnections = self._session.reconnections
         reply = await self._session.http.request(get("/system_stats"))
         system = as_object(require_object(reply, "the state of the server").get("system"))
@@ -68,7 +71,7 @@ class Foresight:
         """
         if self._rules is None or not self._knows:
             return
-        validation = judge(prompt, self._node._latest, self._rules)
+        validation = _judge(prompt, self._node._latest, self._rules)
         if not validation.accepted and validation.certain:
             validation.raise_if_refused(url=self._session.address.http_url(PROMPT_ROUTE))
         for finding in validation.warnings:
@@ -83,3 +86,12 @@ class Foresight:
             self._told.clear()
         self._told.add(line)
         logger.warning("%s: %s", self._session.address, line)
+
+
+def _judge(
+    prompt: JSONObject, definitions: Mapping[str, JSONObject], rules: ValidationRules
+) -> Validation:
+    # Programs that never ask for a judgement are spared the time that this takes to import.
+    from ._check import judge
+
+    return judge(prompt, definitions, rules)

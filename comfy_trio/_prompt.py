@@ -7,15 +7,16 @@ Everything here works on plain JSON. A link is a list of a node id (a string) an
 from __future__ import annotations
 
 import json
-from difflib import get_close_matches
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ._canvas import is_canvas
 from ._errors import WorkflowError, describe_node
-from ._util import as_object, is_list, is_object
+from ._suggestions import did_you_mean
+from ._util import as_object, copy_json, is_list, is_object
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from ._util import JSONObject
 
@@ -47,6 +48,19 @@ def require_prompt(value: object, *, source: str = "the workflow") -> JSONObject
     for node_id, node in prompt.items():
         _require_node(node_id, node, source)
     return prompt
+
+
+def own_prompt(value: object) -> JSONObject:
+    """Return a deep copy of a prompt that somebody else may change.
+
+    Raises:
+        WorkflowError: see `require_prompt`; or it is nested deeper than any workflow.
+    """
+    prompt = require_prompt(dict(value) if isinstance(value, Mapping) else value)
+    try:
+        return copy_json(prompt)
+    except RecursionError:
+        raise WorkflowError("the prompt is nested deeper than that of any workflow") from None
 
 
 def canvas_error(source: str) -> WorkflowError:
@@ -116,8 +130,9 @@ def links_of(node: JSONObject) -> Iterator[tuple[str, str, int]]:
 
 def unknown_node(prompt: JSONObject, node_id: str, *, asked_by: str) -> WorkflowError:
     """Return the error for a node id that the prompt does not have, with what it could be."""
-    close = get_close_matches(node_id, prompt, n=3)
-    hint = f" Did you mean {' or '.join(close)}?" if close else ""
+    hint = did_you_mean(node_id, prompt)
+    if str(node_id) in prompt:
+        hint = f" Node ids are strings: write {str(node_id)!r}."
     return WorkflowError(
         f"{asked_by}: there is no node {node_id!r}.{hint} The nodes are {list_nodes(prompt)}",
         node_id=node_id,
@@ -133,9 +148,13 @@ def split_path(prompt: JSONObject, path: str, *, asked_by: str) -> tuple[str, st
     Raises:
         WorkflowError: there is no such node, or the path has another form.
     """
-    node_id, separator, rest = path.partition(".")
+    first, separator, rest = path.partition(".")
+    node_id = first
+    while node_id not in prompt and separator:  # an id may have dots of its own
+        part, separator, rest = rest.partition(".")
+        node_id = f"{node_id}.{part}"
     if node_id not in prompt:
-        raise unknown_node(prompt, node_id, asked_by=asked_by)
+        raise unknown_node(prompt, first, asked_by=asked_by)
     match rest.partition("."):
         case ("inputs" | "_meta" as part, ".", name) if name:
             return node_id, part, name
@@ -148,6 +167,31 @@ def split_path(prompt: JSONObject, path: str, *, asked_by: str) -> tuple[str, st
                 f" write {wanted}, or the node's class_type (a string) or _meta.title",
                 node_id=node_id,
             )
+
+
+def replace_value(
+    prompt: JSONObject, place: tuple[str, str, str], value: object, *, asked_by: str
+) -> JSONObject:
+    """Return a node as it is with another value. It shares the rest with the prompt's own.
+
+    Args:
+        prompt: The prompt. Will not be changed.
+        place: Which value, as `split_path` returns it.
+        value: Will be copied.
+        asked_by: What the error begins with.
+
+    Raises:
+        WorkflowError: a class type is not a string.
+    """
+    node_id, part, name = place
+    node: JSONObject = prompt[node_id]
+    if part == "class_type":
+        if not isinstance(value, str):
+            raise WorkflowError(
+                f"{asked_by}: a class_type is a string, not {value!r:.100}", node_id=node_id
+            )
+        return {**node, "class_type": value}
+    return {**node, part: {**as_object(node.get(part)), name: copy_json(value)}}
 
 
 def list_nodes(prompt: Mapping[str, Any]) -> str:
@@ -174,6 +218,17 @@ def check_prompt(prompt: JSONObject) -> None:
     if (cycle := find_cycle(prompt)) is not None:
         path = " -> ".join(name_node(node_id, prompt[node_id]) for node_id in cycle)
         raise WorkflowError(f"the nodes form a cycle: {path}", node_id=cycle[0])
+
+
+def check_values(prompt: JSONObject) -> None:
+    """Refuse values that JSON does not have.
+
+    Raises:
+        WorkflowError: it names the node and the input.
+    """
+    for node_id, node in prompt.items():
+        for name, value in node["inputs"].items():
+            _check_value(prompt, node_id, name, value)
 
 
 def _check_list(prompt: JSONObject, node_id: str, name: str, value: list[Any]) -> None:

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, cast, final
 
 from ._errors import WorkflowError
-from ._prompt import check_prompt, name_node, require_prompt, split_path, unknown_node
-from ._util import as_list, as_object, copy_json, is_list, is_object
+from ._prompt import (
+    check_prompt,
+    name_node,
+    own_prompt,
+    replace_value,
+    require_prompt,
+    split_path,
+    unknown_node,
+)
+from ._prompt_json import write_json
+from ._suggestions import did_you_mean
+from ._util import as_object, copy_json, is_list, is_object, load_json
 from ._workflow import Workflow
 
 if TYPE_CHECKING:
@@ -68,7 +76,7 @@ class PromptBuilder(Generic[InputKey, OutputKey]):
             WorkflowError: the prompt is in another format, a key is empty or there twice, or stands
                 for a node or an input that there is not.
         """
-        self._prompt = copy_json(require_prompt(dict(prompt)))
+        self._prompt = own_prompt(prompt)
         self._inputs = dict.fromkeys(_require_keys("inputs", inputs), ())
         self._outputs = dict.fromkeys(_require_keys("outputs", outputs))
         self._bypassed = ()
@@ -84,15 +92,16 @@ class PromptBuilder(Generic[InputKey, OutputKey]):
     def from_json(cls, text: str | bytes) -> Self:
         """Make a builder of what `to_json` wrote, here or in another process.
 
-        What the TypeScript SDK's ``PromptBuilder.toJSON`` gives is read, too. The text does not
-        tell the type; give the keys in brackets to have them checked:
+        What the TypeScript SDK's ``PromptBuilder.toJSON`` gives is read, too. NaN and infinities,
+        which no server takes, become null. The text does not tell the type; give the keys in
+        brackets to have them checked:
         ``PromptBuilder[Literal["seed"], Literal["images"]].from_json(text)``.
 
         Raises:
             WorkflowError: it is something else, or of a version that this one cannot read.
         """
         try:
-            saved: object = json.loads(text)
+            saved: object = load_json(text)
         except (ValueError, RecursionError) as error:
             raise WorkflowError(f"the prompt builder is not JSON: {error}") from None
         if not is_object(saved) or "prompt" not in saved:
@@ -102,7 +111,7 @@ class PromptBuilder(Generic[InputKey, OutputKey]):
                 f"the prompt builder was written by another version: its format is"
                 f" {saved['version']!r}, and this one reads {FORMAT}"
             )
-        inputs = {key: _read_paths(key, paths) for key, paths in _read_map(saved, "mapInputKeys")}
+        inputs = {key: _read_names(key, paths) for key, paths in _read_map(saved, "mapInputKeys")}
         outputs = {
             key: None if node_id is None else _read_name(key, node_id)
             for key, node_id in _read_map(saved, "mapOutputKeys")
@@ -112,17 +121,16 @@ class PromptBuilder(Generic[InputKey, OutputKey]):
             prompt, cast("list[InputKey]", [*inputs]), cast("list[OutputKey]", [*outputs])
         )
         builder._inputs, builder._outputs = inputs, outputs
-        bypassed = (_read_name("bypassNodes", each) for each in as_list(saved.get("bypassNodes")))
-        builder._bypassed = tuple(dict.fromkeys(bypassed))
+        builder._bypassed = _read_names("bypassNodes", saved.get("bypassNodes"))
         return builder
 
     def to_json(self) -> str:
         """Return the prompt as it stands, what the keys stand for, and what is bypassed, as JSON.
 
-        `from_json` makes an equal builder of it.
+        `from_json` makes a builder of it that does the same.
 
         Raises:
-            WorkflowError: an input was set to what JSON does not have.
+            WorkflowError: an input was set to what JSON does not have; it names the input.
         """
         saved = {
             "version": FORMAT,
@@ -131,10 +139,7 @@ class PromptBuilder(Generic[InputKey, OutputKey]):
             "mapOutputKeys": self._outputs,
             "bypassNodes": list(self._bypassed),
         }
-        try:
-            return json.dumps(saved, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise WorkflowError(f"the prompt cannot be written as JSON: {error}") from None
+        return write_json(saved, self._prompt)
 
     @property
     def prompt(self) -> JSONObject:
@@ -250,7 +255,8 @@ class PromptBuilder(Generic[InputKey, OutputKey]):
         Raises:
             WorkflowError: there is no such key, or it stands for nothing, or for a missing node.
         """
-        return self._set(dict.fromkeys(self._paths_of(key, f"input({key!r})"), value), os)
+        asked_by = f"input({key!r})"
+        return self._set(dict.fromkeys(self._paths_of(key, asked_by), value), os, asked_by)
 
     def batch_inputs(
         self, values: Mapping[InputKey, object], *, os: Literal["nt", "posix"] | None = None
@@ -263,6 +269,7 @@ class PromptBuilder(Generic[InputKey, OutputKey]):
                 for path in self._paths_of(key, f"batch_inputs({key!r})")
             },
             os,
+            "batch_inputs",
         )
 
     def input_raw(
@@ -273,7 +280,7 @@ class PromptBuilder(Generic[InputKey, OutputKey]):
         Raises:
             WorkflowError: there is no such node, or the path has another form.
         """
-        return self._set({path: value}, os)
+        return self._set({path: value}, os, "input_raw")
 
     # --- checks, and the way to a server ----------------------------------------------------------
 
@@ -344,13 +351,17 @@ class PromptBuilder(Generic[InputKey, OutputKey]):
         twin._bypassed = self._bypassed if bypassed is None else bypassed
         return twin
 
-    def _set(self, values: Mapping[str, object], os: Literal["nt", "posix"] | None) -> Self:
-        workflow = Workflow(self._prompt)
+    def _set(
+        self, values: Mapping[str, object], os: Literal["nt", "posix"] | None, asked_by: str
+    ) -> Self:
+        prompt = dict(self._prompt)  # of which only the nodes that differ are made anew
         for path, value in values.items():
             if os is not None and isinstance(value, str):
                 value = value.replace("/", "\\") if os == "nt" else value.replace("\\", "/")
-            workflow.set(path, value)
-        return self._with(prompt=workflow.to_dict())
+            where = f"{asked_by}, {path!r}"
+            place = split_path(prompt, path, asked_by=where)
+            prompt[place[0]] = replace_value(prompt, place, value, asked_by=where)
+        return self._with(prompt=prompt)
 
     def _paths_of(self, key: str, asked_by: str) -> tuple[str, ...]:
         paths = self._require_input(key, asked_by)
@@ -391,9 +402,9 @@ class PromptBuilder(Generic[InputKey, OutputKey]):
             if part == "inputs" and name not in node["inputs"]:
                 known = ", ".join(node["inputs"]) or "none"
                 raise WorkflowError(
-                    f"{asked_by}: {name_node(node_id, node)} has no input {name!r}"
-                    f"{_hint(name, node['inputs'])}; it has {known}. Of an input that is to come,"
-                    " give the path to the raw method",
+                    f"{asked_by}: {name_node(node_id, node)} has no input {name!r}."
+                    f"{did_you_mean(name, node['inputs'])} It has {known}. Of an input that is to"
+                    " come, give the path to the raw method",
                     node_id=node_id,
                     input_name=name,
                 )
@@ -412,14 +423,9 @@ def _require_keys(what: str, keys: Iterable[str]) -> list[str]:
 def _unknown_key(asked_by: str, what: str, key: str, known: Iterable[str]) -> WorkflowError:
     names = list(known)
     return WorkflowError(
-        f"{asked_by}: there is no {what} key {key!r}{_hint(key, names)};"
-        f" the {what} keys are {', '.join(names) or 'none'}"
+        f"{asked_by}: there is no {what} key {key!r}.{did_you_mean(key, names)}"
+        f" The {what} keys are {', '.join(names) or 'none'}"
     )
-
-
-def _hint(name: str, known: Iterable[str]) -> str:
-    close = get_close_matches(name, list(known), n=3)
-    return f" (did you mean {' or '.join(close)}?)" if close else ""
 
 
 def _read_map(saved: JSONObject, name: str) -> Iterable[tuple[str, object]]:
@@ -428,10 +434,11 @@ def _read_map(saved: JSONObject, name: str) -> Iterable[tuple[str, object]]:
     return as_object(saved.get(name)).items()
 
 
-def _read_paths(key: str, paths: object) -> tuple[str, ...]:
-    if paths is None:
+def _read_names(key: str, names: object) -> tuple[str, ...]:
+    if names is None:
         return ()
-    return tuple(_read_name(key, path) for path in (paths if is_list(paths) else [paths]))
+    several = names if is_list(names) else [names]
+    return tuple(dict.fromkeys(_read_name(key, name) for name in several))
 
 
 def _read_name(key: str, value: object) -> str:

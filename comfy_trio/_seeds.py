@@ -66,10 +66,12 @@ def seed_range(declaration: JSONObject, names: tuple[str, ...]) -> SeedRange:
         for name in names:
             match as_object(section).get(name):
                 case [_, {"max": int() | float() as maximum, **options}]:
-                    # JSON that went through JavaScript has 2**64 - 1 as a float, rounded up.
-                    high = min(high, int(maximum))
+                    # JSON that went through JavaScript has 2**64 - 1 as a float, rounded up; and
+                    # some classes declare infinities, which are no integers.
+                    high = int(max(-1, min(high, maximum)))
                     minimum = options.get("min")
-                    low = max(low, int(minimum) if isinstance(minimum, int | float) else 0)
+                    minimum = minimum if isinstance(minimum, int | float) else 0
+                    low = int(min(2**64, max(low, minimum)))
                     known = True
                 case _:
                     pass

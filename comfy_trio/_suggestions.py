@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Final, final
 
 from ._util import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
 
+NAMES_SUGGESTED: Final = 3
 MOST_COMPARED: Final = 50_000
 """How many names may be compared in all, which takes less than a second."""
+
+
+def did_you_mean(name: object, candidates: Iterable[str]) -> str:
+    """Ask, after a sentence, whether one of the nearest names was meant; empty if none is near."""
+    close = get_close_matches(str(name), list(candidates), n=NAMES_SUGGESTED)
+    return f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
 
 
 @final

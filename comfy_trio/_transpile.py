@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from ._errors import WorkflowError
 from ._generator import find_generator
-from ._workflow import Workflow, workflow_of
+from ._runnable import workflow_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from types import ModuleType
 
-    from ._graph import Graph
+    from ._runnable import Whole
 
 
 def transpile(
-    workflow: Workflow | Graph | Mapping[str, Any],
+    workflow: Whole,
     package: ModuleType,
     *,
     name: str = "A workflow",
@@ -36,17 +36,23 @@ def transpile(
         source = transpile(Workflow.from_file("portrait.json"), comfy_nodes, name="portrait.json")
 
     Args:
-        workflow: A workflow, a graph, or a prompt in API format.
+        workflow: A workflow, a prompt builder, a graph, or a prompt in API format.
         package: The generated package whose classes the script uses.
         name: What its docstring calls the workflow. Default: "A workflow".
         renumber: Whether nodes get new ids, for which nothing needs to be written. What no output
             needs, and thus no server runs, is left out.
 
     Raises:
-        WorkflowError: a link leads nowhere, there is a cycle, it is no generated package, or no
-            node is an output node though `renumber` asks for one.
+        WorkflowError: nodes are bypassed or files attached, a link leads nowhere, there is a cycle,
+            it is no generated package, or no node is an output node though `renumber` asks for one.
     """
-    prompt = workflow_of(workflow).to_dict()
+    given = workflow_of(workflow)
+    if given.bypassed or given._attachments:
+        raise WorkflowError(
+            "transpile(): nodes are bypassed or files attached, which no typed node says. Transpile"
+            " what is sent instead: workflow.resolved_prompt(object_info)"
+        )
+    prompt = given.to_dict()
     written = find_generator("transpile").transpile(prompt, package, name=name, renumber=renumber)
     source: str = written.source
     return source

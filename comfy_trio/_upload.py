@@ -75,6 +75,11 @@ class Upload:
     overwrite: bool = False
     type: FolderType = "input"
 
+    @property
+    def wanted_place(self) -> UploadedFile:
+        """Where the server puts it, unless there is another file of its name."""
+        return UploadedFile(self.filename, self.subfolder, self.type)
+
     def request(self) -> Request:
         """Return the request that sends it."""
         fields = (
@@ -110,16 +115,19 @@ class Upload:
                 raise unexpected(reply, "the name of the uploaded file")
 
 
-def make_upload(source: FileSource, filename: str | None = None, **more: Any) -> Upload:
+def make_upload(
+    source: FileSource, filename: str | None = None, *, subfolder: str = "", **more: Any
+) -> Upload:
     """Return the upload of a file; its name is that of the path, or follows from the content.
 
     Args:
         source: A file's content, or the path of one here. A path is not looked at yet.
         filename: Its name for the server.
+        subfolder: Where in the folder, with the separators of either system: servers take slashes.
         more: See `Upload`.
 
     Raises:
-        FileError: there is no name, or it has folders in it.
+        FileError: there is no name, it has folders in it, or it cannot be sent.
     """
     content = bytes(source) if isinstance(source, bytes | bytearray) else os.fspath(source)
     if filename is None:
@@ -129,7 +137,15 @@ def make_upload(source: FileSource, filename: str | None = None, **more: Any) ->
             f"a file cannot be uploaded as {filename!r}: give its name alone, as filename=..., and"
             " the folder as subfolder=..."
         )
-    return Upload(content, filename, **more)
+    upload = Upload(content, filename, subfolder.replace("\\", "/"), **more)
+    try:
+        upload.wanted_place.reference.encode()
+    except UnicodeEncodeError:  # such names has who wrote them in another encoding
+        raise FileError(
+            f"a file cannot be uploaded as {upload.wanted_place.reference!r}, which is not all"
+            " text: give another name, as filename=..."
+        ) from None
+    return upload
 
 
 def check_places(uploads: Iterable[Upload]) -> None:

@@ -41,7 +41,7 @@ def as_list(value: object) -> list[Any]:
     return value if is_list(value) else []
 
 
-def load_json(text: str | bytes) -> Any:
+def load_json(text: str | bytes | bytearray) -> Any:
     """Parse JSON as ComfyUI writes it.
 
     Its NaN and infinities, which are no JSON and which no server takes back, become null.
@@ -64,14 +64,16 @@ _ATOMS: Final = frozenset({str, int, float, bool, type(None)})
 def copy_json(value: T) -> T:
     """Return a copy of a JSON value as `copy.deepcopy` makes it, in a fraction of its time.
 
-    Values that are none of JSON's are copied likewise.
+    A tuple becomes the list that it is in JSON: what a prompt says must not depend on whether it is
+    looked at before or after it is written. Other values that are none of JSON's are copied as they
+    are, and refused by who writes them.
     """
     if type(value) in _ATOMS:
         return value
     copied: Any
     if is_object(value):
         copied = {key: copy_json(each) for key, each in value.items()}
-    elif is_list(value):
+    elif isinstance(value, list | tuple):
         copied = [copy_json(each) for each in value]
     else:
         copied = copy.deepcopy(value)

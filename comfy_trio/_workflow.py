@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import random
-from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self, cast, final, overload, runtime_checkable
+from typing import TYPE_CHECKING, Any, Self, final, overload
 
-from ._bypass import bypass
+from ._attachments import Attachments, uploads_into
 from ._errors import WorkflowError
 from ._find import find_node, find_nodes
-from ._graph import Graph
-from ._prompt import check_prompt, name_node, require_prompt, split_path, unknown_node
+from ._prompt import check_prompt, name_node, own_prompt, replace_value, split_path, unknown_node
+from ._prompt_json import write_json
 from ._queue_time import expand_prompt
 from ._structure_hash import structure_hash
-from ._upload import check_places, make_upload
+from ._upload import make_upload
 from ._util import copy_json
 from ._workflow_source import FORMAT, FORMAT_VERSION, read_content, read_json
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
-    from ._typed_node import Node, OutputNode
-    from ._upload import FileSource, Upload, UploadedFile
+    from ._graph import Graph
+    from ._typed_node import Node
+    from ._upload import FileSource
     from ._util import JSONObject
     from ._workflow_source import WorkflowSource
 
@@ -57,11 +56,10 @@ class Workflow:
         Raises:
             WorkflowError: it is in another format; the message says which and what to do.
         """
-        self._prompt = copy_json(require_prompt(dict(prompt)))
+        self._prompt = own_prompt(prompt)
         self._aliases: dict[str, str] = {}
         self._bypassed: dict[str, None] = {}
-        self._attached: dict[tuple[str, str], Upload] = {}
-        self._in_folders: dict[Upload, None] = {}
+        self._attachments = Attachments()
         self._node_ids: Mapping[Node, str] = {}
         self._canvas: JSONObject | None = None
         self._drawn: JSONObject | None = None
@@ -117,10 +115,13 @@ class Workflow:
 
     @classmethod
     def _from_source(cls, source: WorkflowSource, object_info: Mapping[str, Any] | None) -> Self:
-        workflow = cls(source.to_prompt(object_info))
-        if source.canvas is not None:
-            workflow._canvas = copy_json(source.canvas)
-            workflow._drawn = copy_json(workflow._prompt)
+        try:
+            workflow = cls(source.to_prompt(object_info))
+            if source.canvas is not None:
+                workflow._canvas = copy_json(source.canvas)
+                workflow._drawn = copy_json(workflow._prompt)
+        except RecursionError:
+            raise WorkflowError(f"{source.name} is nested deeper than any workflow") from None
         for alias, node_id in source.outputs.items():
             workflow.output(alias, node_id)
         return workflow.bypass(*source.bypassed)
@@ -137,12 +138,11 @@ class Workflow:
         return workflow
 
     def copy(self) -> Workflow:
-        """Return a workflow that is equal and shares nothing with this one."""
+        """Return a workflow that does the same and changes independently."""
         twin = Workflow(self._prompt)
         twin._aliases = dict(self._aliases)
         twin._bypassed = dict(self._bypassed)
-        twin._attached = dict(self._attached)
-        twin._in_folders = dict(self._in_folders)
+        twin._attachments = self._attachments.copy()
         twin._node_ids = self._node_ids
         twin._canvas = self._canvas
         twin._drawn = self._drawn
@@ -153,7 +153,7 @@ class Workflow:
         return copy_json(self._prompt)
 
     def to_json(self, *, indent: int | None = None) -> str:
-        """Return JSON from which `from_json` makes an equal workflow.
+        """Return JSON from which `from_json` makes a workflow that does the same.
 
         It is the prompt in API format, which other programs read too, unless outputs are named or
         nodes bypassed: then it is ``{"comfy_trio": 1, "prompt": ..., "outputs": ..., "bypassed":
@@ -163,9 +163,9 @@ class Workflow:
             indent: How far to indent each level. Default: all in one line.
 
         Raises:
-            WorkflowError: files are attached, or a value is none that JSON has.
+            WorkflowError: files are attached, or JSON does not have a value; it names the input.
         """
-        if self._attached or self._in_folders:
+        if self._attachments:
             raise WorkflowError(
                 "to_json(): files are attached, and what is in them is no part of a workflow;"
                 " attach them after from_json()"
@@ -178,15 +178,13 @@ class Workflow:
                 "outputs": self._aliases,
                 "bypassed": list(self._bypassed),
             }
-        try:
-            return json.dumps(content, indent=indent, ensure_ascii=False, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            raise WorkflowError(f"to_json(): {error}") from None
+        return write_json(content, self._prompt, indent=indent)
 
     def resolved_prompt(self, object_info: Mapping[str, Any]) -> JSONObject:
         """Return the prompt as it is sent: links lead around the bypassed nodes, which are gone.
 
-        Seeds of -1 are not drawn yet, and attached files not named.
+        Seeds of -1 are not drawn yet. Attached files have the names that are asked for, and not
+        yet those that the server finds.
 
         Args:
             object_info: What the server declares of the nodes' classes; those that it does not
@@ -195,7 +193,14 @@ class Workflow:
         Raises:
             WorkflowError: a bypassed node feeds another, and its class is missing.
         """
-        return bypass(self.to_dict(), self._bypassed, object_info)
+        prompt = self.to_dict()
+        if self._bypassed:
+            # Programs that bypass nothing are spared the time that this takes to import.
+            from ._bypass import bypass
+
+            prompt = bypass(prompt, self._bypassed, object_info)
+        self._attachments.name_in(prompt, {})
+        return prompt
 
     @property
     def node_ids(self) -> Mapping[Node, str]:
@@ -267,18 +272,11 @@ class Workflow:
         Raises:
             WorkflowError: there is no such node, or the path has another form.
         """
-        node_id, part, name = split_path(self._prompt, path, asked_by=f"set({path!r})")
-        node: JSONObject = self._prompt[node_id]
+        asked_by = f"set({path!r})"
+        node_id, part, name = place = split_path(self._prompt, path, asked_by=asked_by)
+        self._prompt[node_id] = replace_value(self._prompt, place, value, asked_by=asked_by)
         if part == "inputs":
-            self._set_input(node_id, name, value)
-        elif part == "_meta":
-            node.setdefault("_meta", {})[name] = copy_json(value)
-        elif isinstance(value, str):
-            node["class_type"] = value
-        else:
-            raise WorkflowError(
-                f"set({path!r}): a class_type is a string, not {value!r}", node_id=node_id
-            )
+            self._attachments.detach(node_id, name)
         return self
 
     def input(self, node_id: str, name: str, value: object) -> Self:
@@ -309,11 +307,12 @@ class Workflow:
             WorkflowError: there is no such node.
         """
         batch = {nodes: inputs or {}} if isinstance(nodes, str) else nodes
-        for node_id in batch:
+        copied = {node_id: copy_json(dict(values)) for node_id, values in batch.items()}
+        for node_id in copied:
             self._node(node_id, "batch_inputs")
-        for node_id, values in batch.items():
+        for node_id, values in copied.items():
             for name, value in values.items():
-                self.input(node_id, name, value)
+                self._set_input(node_id, name, value)
         return self
 
     def output(self, alias: str, node_id: str | None = None) -> Self:
@@ -406,9 +405,8 @@ class Workflow:
             FileError: the file has no name.
         """
         self._node(node_id, f"attach_image({node_id!r}, {input_name!r}, ...)")
-        self._attached[node_id, input_name] = make_upload(
-            source, filename, subfolder=subfolder, overwrite=overwrite
-        )
+        upload = make_upload(source, filename, subfolder=subfolder, overwrite=overwrite)
+        self._attachments.attach(node_id, input_name, upload)
         return self
 
     def attach_folder(
@@ -422,23 +420,16 @@ class Workflow:
 
         Args:
             subfolder: Where in the server's folder ``input``.
-            files: Paths of files here, or contents and paths by their names for the server.
+            files: Paths of files here, or contents and paths by their names for the server. A
+                path is read with each run.
             overwrite: Whether to take the place of other files of these names. Default: the server
                 finds other names, unless the content is the same.
 
         Raises:
             FileError: a file has no name.
+            WorkflowError: `files` is a single path.
         """
-        named: Iterable[tuple[str | None, FileSource]] = (
-            cast("Mapping[str, FileSource]", files).items()
-            if isinstance(files, Mapping)
-            else [(None, path) for path in files]
-        )
-        uploads = [
-            make_upload(source, filename, subfolder=subfolder, overwrite=overwrite)
-            for filename, source in named
-        ]
-        self._in_folders.update(dict.fromkeys(uploads))
+        self._attachments.add(uploads_into(subfolder, files, overwrite=overwrite))
         return self
 
     def expand(
@@ -492,24 +483,7 @@ class Workflow:
 
     def _set_input(self, node_id: str, name: str, value: object) -> None:
         self._prompt[node_id]["inputs"][name] = copy_json(value)
-        self._attached.pop((node_id, name), None)
-
-    def _uploads(self, prompt: JSONObject) -> Iterable[Upload]:
-        """Return the files that a run of the prompt needs, each once.
-
-        Raises:
-            WorkflowError: one would take the place of another.
-        """
-        needed = [upload for (node_id, _), upload in self._attached.items() if node_id in prompt]
-        uploads = dict.fromkeys([*needed, *self._in_folders])
-        check_places(uploads)
-        return uploads
-
-    def _name_uploads(self, prompt: JSONObject, uploaded: Mapping[Upload, UploadedFile]) -> None:
-        """Set the inputs with files, in a prompt that is about to be sent, to what they are."""
-        for (node_id, name), upload in self._attached.items():
-            if node_id in prompt:
-                prompt[node_id]["inputs"][name] = uploaded[upload].reference
+        self._attachments.detach(node_id, name)
 
     def _canvas_of(self, prompt: JSONObject) -> JSONObject | None:
         """Return the canvas if a prompt that is about to be sent is the one drawn there."""
@@ -520,35 +494,3 @@ class Workflow:
             raise unknown_node(self._prompt, node_id, asked_by=asked_by)
         node: JSONObject = self._prompt[node_id]
         return node
-
-
-@runtime_checkable
-class WorkflowBuilder(Protocol):
-    """What makes a workflow when it is run, such as a `PromptBuilder`."""
-
-    def to_workflow(self) -> Workflow:
-        """Return a workflow that is the caller's own."""
-        ...
-
-
-def workflow_of(
-    what: Workflow | WorkflowBuilder | Graph | Mapping[str, Any] | Node, *more: Node
-) -> Workflow:
-    """Return what is to be run as a workflow.
-
-    Args:
-        what: A workflow, what makes one, a graph, a prompt in API format, or an output node.
-        more: More output nodes.
-
-    Raises:
-        WorkflowError: it is none of these.
-    """
-    if isinstance(what, Workflow) and not more:
-        return what
-    if isinstance(what, WorkflowBuilder) and not more:
-        return what.to_workflow()
-    if isinstance(what, Graph) and not more:
-        return Workflow.from_graph(what)
-    if isinstance(what, Mapping) and not more:
-        return Workflow(what)
-    return Workflow.from_graph(Graph(*cast("list[OutputNode[Any]]", [what, *more])))

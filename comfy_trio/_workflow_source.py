@@ -6,12 +6,12 @@ is the one place where canvas files are met on the way to a `Workflow`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from ._canvas import is_canvas
-from ._canvas_prompt import convert_canvas
 from ._errors import WorkflowError
 from ._logging import logger
 from ._picture_metadata import is_picture, read_metadata
@@ -19,8 +19,6 @@ from ._prompt import canvas_error, require_prompt
 from ._util import as_object, is_list, is_object, load_json
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ._util import JSONObject
 
 FORMAT = "comfy_trio"
@@ -46,6 +44,11 @@ class WorkflowSource:
     outputs: Mapping[str, str] = attrs.field(factory=dict[str, str])
     bypassed: tuple[str, ...] = ()
 
+    @property
+    def needs_definitions(self) -> bool:
+        """Whether the prompt that a server runs follows only with what it declares."""
+        return self.prompt is None or bool(self.bypassed)
+
     def to_prompt(self, object_info: Mapping[str, Any] | None) -> JSONObject:
         """Return the prompt, made from the canvas if there is no other.
 
@@ -61,20 +64,25 @@ class WorkflowSource:
             return self.prompt
         if self.canvas is None or object_info is None:
             raise canvas_error(self.name)
+        # Programs that read no canvas are spared the time that this takes to import.
+        from ._canvas_prompt import convert_canvas
+
         converted = convert_canvas(self.canvas, object_info, source=self.name)
         for warning in converted.warnings:
             logger.warning("%s: %s", self.name, warning)
         return converted.prompt
 
 
-def read_json(content: Mapping[str, Any] | str | bytes, name: str) -> WorkflowSource:
+def read_json(content: object, name: str) -> WorkflowSource:
     """Read a workflow from JSON, as text or parsed.
 
     Raises:
         WorkflowError: it is no JSON, or no workflow.
     """
-    value = _parse(content, name) if isinstance(content, str | bytes) else dict(content)
-    if is_canvas(value):
+    value = dict(content) if isinstance(content, Mapping) else content
+    if isinstance(content, str | bytes | bytearray):
+        value = _parse(content, name)
+    if is_object(value) and is_canvas(value):
         return WorkflowSource(name, None, value)
     if is_object(value) and FORMAT in value and "class_type" not in as_object(value[FORMAT]):
         return _read_own_format(value, name)
@@ -107,7 +115,7 @@ def read_content(content: bytes, name: str) -> WorkflowSource:
     return WorkflowSource(name, nodes, metadata.workflow)
 
 
-def _parse(text: str | bytes, name: str) -> Any:
+def _parse(text: str | bytes | bytearray, name: str) -> Any:
     try:
         return load_json(text)
     except UnicodeDecodeError:

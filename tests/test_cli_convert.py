@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import templates
+from prompts import image, node
 from rich.console import Console
 
+from comfy_trio import Workflow
 from comfy_trio._cli._convert import ConvertOptions, run_convert
 from comfy_trio._cli._screen import Screen
 from comfy_trio._cli._supervise import supervise
@@ -96,6 +98,16 @@ async def test_a_prompt_needs_no_definitions(tmp_path: Path) -> None:
     code, _ = await run(path, object_info=str(tmp_path / "nowhere.json"))
     assert code == 0
     assert prompt_in(tmp_path / "prompt.api.json") == expected("notes")
+
+
+async def test_bypassed_nodes_are_left_out(tmp_path: Path) -> None:
+    prompt = {**image(5), "7": node("ImageInvert", image=["1", 0])}
+    prompt["2"]["inputs"]["image"] = ["7", 0]
+    file = tmp_path / "some.json"
+    file.write_text(Workflow(prompt).bypass("7").to_json(), encoding="utf-8")
+    assert (await run(file, object_info=OBJECT_INFO))[0] == 0
+    written = json.loads((tmp_path / "some.api.json").read_text(encoding="utf-8"))
+    assert written == image(5)
 
 
 async def test_texts_as_the_browser_queues_them(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from prompts import image, node
 from rich.console import Console
 from scripts import essence, run_script
 
+from comfy_trio import Workflow
 from comfy_trio.__main__ import main
 from comfy_trio._cli._screen import Screen
 from comfy_trio._cli._supervise import supervise
@@ -22,6 +23,7 @@ from comfy_trio._cli._transpile import TranspileOptions, import_nodes, run_trans
 
 GENEROUS = 30
 ROOT = Path(__file__).parent.parent
+OBJECT_INFO = str(ROOT / "stubs" / "object_info-0.27.0.json")
 
 
 async def run(options: TranspileOptions) -> tuple[int, str, str]:
@@ -60,6 +62,16 @@ async def test_a_script_is_written_once(tmp_path: Path) -> None:
     code, told, errors = await run(TranspileOptions(file=file, out=str(out)))
     assert (code, told, errors) == (1, "", f"error: {out}: File exists\n")
     assert out.read_text(encoding="utf-8") == source
+
+
+async def test_bypassed_nodes_are_left_out(tmp_path: Path) -> None:
+    prompt = {**image(5), "7": node("ImageInvert", image=["1", 0])}
+    prompt["2"]["inputs"]["image"] = ["7", 0]
+    text = Workflow(prompt).bypass("7").to_json()
+    file = file_of(tmp_path, json.loads(text))
+    code, told, _ = await run(TranspileOptions(file=file, object_info=OBJECT_INFO))
+    assert code == 0
+    assert essence(run_script(told).to_prompt()) == essence(image(5))
 
 
 async def test_new_ids(tmp_path: Path) -> None:

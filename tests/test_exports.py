@@ -29,6 +29,7 @@ NAMESPACES = [
 LAYERS: list[set[str]] = [
     {
         "_address",
+        "_attachments",
         "_bypass",
         "_canvas",
         "_canvas_alignment",
@@ -58,9 +59,11 @@ LAYERS: list[set[str]] = [
         "_picture_metadata",
         "_prompt",
         "_prompt_builder",
+        "_prompt_json",
         "_queue_time",
         "_replies",
         "_result",
+        "_runnable",
         "_seeds",
         "_server_findings",
         "_slot_types",

@@ -145,7 +145,7 @@ def test_raw_paths_are_for_inputs_that_are_to_come() -> None:
     )
     with pytest.raises(WorkflowError, match=r"the input key 'color' \('77.inputs.x'\): .* '77'"):
         dangling.check_inputs()
-    with pytest.raises(WorkflowError, match=r"^set\('77.inputs.x'\): there is no node '77'"):
+    with pytest.raises(WorkflowError, match=r"^input\('color'\), '77\.inputs\.x': there is no"):
         dangling.input("color", 1)
     with pytest.raises(WorkflowError, match=r"stand for no node: 'images' \(node '78', missing\)"):
         dangling.to_workflow()
@@ -159,7 +159,7 @@ Wrong: TypeAlias = Callable[[], object]
     [
         (
             lambda: builder().input("sice", 1),  # type: ignore[arg-type]
-            r"^input\('sice'\): .* key 'sice' \(did you mean size\?\); the input keys are color,",
+            r"^input\('sice'\): .* key 'sice'\. Did you mean 'size'\? The input keys are color,",
         ),
         (
             lambda: empty().batch_inputs({"size": 1}),
@@ -178,19 +178,22 @@ Wrong: TypeAlias = Callable[[], object]
         ),
         (
             lambda: empty().append_input_node("size", "1.inputs.widht"),
-            r"^append_input_node\('size'\): .* has no input 'widht' \(did you mean width",
+            r"^append_input_node\('size'\): .* has no input 'widht'\. Did you mean 'width'",
         ),
         (lambda: empty().set_input_node("size", "1.width"), "'width' follows the node; write"),
         (
             lambda: empty().append_raw_input_node("nope", "1.inputs.x"),  # type: ignore[arg-type]
-            r"^append_raw_input_node\('nope'\): there is no input key 'nope'; the input keys are",
+            r"^append_raw_input_node\('nope'\): there is no input key 'nope'\. The input keys are",
         ),
         (lambda: empty().input_raw("1", 1), "nothing follows the node"),
         (lambda: empty().input_raw("1.class_type", 1), "a class_type is a string, not 1"),
-        (lambda: empty().set_output_node("images", "99"), "there is no node '99'. Did you mean 9?"),
+        (
+            lambda: empty().set_output_node("images", "99"),
+            "there is no node '99'. Did you mean '9'?",
+        ),
         (
             lambda: empty().set_output_node("image", "9"),  # type: ignore[arg-type]
-            r"there is no output key 'image' \(did you mean images\?\); the output keys are images",
+            r"there is no output key 'image'\. Did you mean 'images'\? The output keys are images",
         ),
         (lambda: empty().bypass("3"), r"^bypass\('3'\): there is no node '3'"),
         (lambda: empty().reinstate("3"), r"^reinstate\('3'\): there is no node '3'"),
@@ -200,8 +203,12 @@ Wrong: TypeAlias = Callable[[], object]
         (lambda: PromptBuilder(prompts.image(), ("a", "a"), ()), "an empty key, or one twice"),
         (lambda: PromptBuilder(prompts.image(), ("a",), ("",)), "outputs has an empty key"),
         (lambda: PromptBuilder({"nodes": []}, ("a",), ()), "canvas format"),
-        (lambda: builder().input("size", {1, 2}).to_json(), "cannot be written as JSON"),
-        (lambda: builder().input("size", float("nan")).to_json(), "cannot be written as JSON"),
+        (lambda: builder().input("size", {1, 2}).to_json(), "'width' of node 1 .* not JSON"),
+        (
+            lambda: builder().input("size", float("nan")).to_json(),
+            "'width' of node 1 .* nan",
+        ),
+        (lambda: builder().input_raw("1._meta.x", {1}).to_json(), "cannot be written as JSON"),
     ],
 )
 def test_what_is_refused(wrong: Wrong, message: str) -> None:
@@ -235,8 +242,19 @@ def test_keys_of_an_enumeration() -> None:
     assert repr(made) == "<PromptBuilder of 3 nodes, size, color -> images>"
 
 
+def test_what_is_bypassed_may_be_one_name_or_several() -> None:
+    for names, bypassed in (("2", ("2",)), (["2", "1", "2"], ("2", "1")), (None, ())):
+        saved = {"prompt": prompts.image(7), "bypassNodes": names}
+        assert Builder.from_json(json.dumps(saved)).bypassed == bypassed
+    with pytest.raises(WorkflowError, match="'bypassNodes' has 2 where a string belongs"):
+        Builder.from_json(json.dumps({"prompt": prompts.image(7), "bypassNodes": 2}))
+    texts = json.dumps({"prompt": {"1": prompts.node("A", x=float("nan"))}})
+    assert Builder.from_json(texts).prompt == {"1": prompts.node("A", x=None)}
+
+
 def test_another_process_can_replay_it() -> None:
     for each in (builder().input("prefix", "ü\ud83d/x"), empty()):
+        assert each.to_json().encode()
         again = Builder.from_json(each.to_json())
         assert again.to_json() == each.to_json()
         assert (again.prompt, again.inputs, again.outputs) == (

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -25,6 +26,10 @@ RANGES: list[tuple[dict[str, Any], SeedRange]] = [
     (declare(default=0), SeedRange()),
     (declare(min=9, max=5), SeedRange()),
     (declare(max="many"), SeedRange()),
+    (declare(min=-math.inf, max=math.inf), SeedRange(0, 2**64 - 1)),
+    (declare(min=math.nan, max=math.nan), SeedRange(0, 2**64 - 1)),
+    (declare(min=math.inf, max=7), SeedRange()),
+    (declare(max=-math.inf), SeedRange()),
     ({"input": {"optional": {"seed": ["INT", {"max": 7}]}}}, SeedRange(0, 7)),
     ({"input": {"required": {"seed": ["INT"]}}}, SeedRange()),
     ({"input": {"required": {"seed": "INT"}, "hidden": None}}, SeedRange()),

@@ -525,6 +525,11 @@ def test_what_cannot_be_read() -> None:
         transpile({"1": node("ImageInvert", image=["9", 0])}, comfy_nodes)
     with pytest.raises(WorkflowError, match=r"^ast is not a package made by"):
         transpile(portrait(), ast)
+    bypassing = Workflow(portrait()).bypass(next(iter(portrait())))
+    attached = Workflow(portrait()).attach_folder("set", {"a.txt": b""})
+    for workflow in (bypassing, attached):
+        with pytest.raises(WorkflowError, match=r"bypassed or .*: workflow\.resolved_prompt\("):
+            transpile(workflow, comfy_nodes)
 
 
 def test_what_no_output_of_pictures_shows() -> None:

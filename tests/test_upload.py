@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import io
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import prompts
 import pytest
 import trio
+import trio.testing
 from PIL import Image
 
 from comfy_trio import (
@@ -22,12 +25,11 @@ from comfy_trio import (
     open_comfy,
 )
 from comfy_trio._multipart import CHUNK, open_form
-from comfy_trio._replies import FileForm
+from comfy_trio._replies import FileForm, get
+from comfy_trio._util import as_object
 from comfy_trio.testing import open_embedded_server
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from trio.testing import MockClock
 
     from comfy_trio.testing import EmbeddedServer
@@ -228,6 +230,10 @@ async def test_what_is_not_needed_is_not_uploaded(
     await comfy.run(set_later)
     bypassed = loading("a.png").attach_image("2", "image", png(1)).bypass("2", "8")
     await comfy.run(bypassed)
+    around = loading("a.png").input("9", "images", ["3", 0])
+    around._prompt["3"] = prompts.node("ImageInvert", image=["1", 0])
+    sent = await ran(comfy, around.bypass("3").attach_image("3", "image", png(1)))
+    assert sent["9"]["inputs"]["images"] == ["1", 0]
     assert server.statistics().requests[UPLOAD] == 1
     replaced = loading("a.png").attach_image("1", "image", png(1), filename="1.png")
     replaced.attach_image("1", "image", png(2), filename="2.png")
@@ -248,6 +254,55 @@ async def test_attaching_a_folder(
         there = {"filename": name, "subfolder": "set", "type": "input"}
         assert await comfy.file.read(there) == png(number)
     assert server.statistics().requests[UPLOAD] == 5
+
+
+@pytest.mark.parametrize("files", ["pictures", b"pictures", Path("pictures")])
+def test_a_folder_is_not_its_path(files: Any) -> None:
+    with pytest.raises(WorkflowError, match=r"^attach_folder\('set', \.\.\.\): files are several"):
+        loading().attach_folder("set", files)
+
+
+async def test_a_name_in_another_encoding(
+    autojump_clock: MockClock, comfy: Comfy, tmp_path: Path
+) -> None:
+    file = tmp_path / os.fsdecode(b"caf\xe9.png")
+    file.write_bytes(png())
+    with pytest.raises(FileError, match="not all text: give another name, as filename="):
+        loading().attach_image("1", "image", file)
+    with pytest.raises(FileError, match="not all text"):
+        await comfy.file.upload_image(png(), subfolder="\udce9")
+    workflow = loading().attach_image("1", "image", file, filename="café.png").bypass("2", "8")
+    assert (await ran(comfy, workflow))["1"]["inputs"]["image"] == "café.png"
+
+
+async def test_a_file_is_attached_to_an_input_that_has_no_value(
+    autojump_clock: MockClock, comfy: Comfy
+) -> None:
+    # Nor may the value that it replaces stand in the way: here a link to nowhere.
+    workflow = loading().bypass("2", "8").input("1", "image", ["77", 0])
+    del workflow._prompt["2"]["inputs"]["image"]
+    workflow.attach_image("1", "image", png(), filename="a.png", subfolder="b\\c")
+    assert workflow.resolved_prompt({})["1"]["inputs"] == {"image": "b/c/a.png"}
+    for _ in range(2):  # the second time, the client judges what it sends
+        assert (await ran(comfy, workflow))["1"]["inputs"]["image"] == "b/c/a.png"
+        assert (await comfy.validate(workflow)).accepted
+
+
+async def test_a_workflow_that_changes_while_it_is_sent(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    server.faults.slow(UPLOAD, 1.0)
+    workflow = loading().attach_image("1", "image", png(), filename="a.png").bypass("2", "8")
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(comfy.run, workflow)
+        await trio.testing.wait_all_tasks_blocked()
+        workflow.attach_image("2", "image", png(9)).reinstate("2", "8").output("9")
+        workflow.attach_image("1", "image", png(9)).set("9.inputs.filename_prefix", "changed")
+    (item,) = as_object((await comfy._session.http.request(get("/history"))).json()).values()
+    sent = item["prompt"][2]
+    assert sorted(sent) == ["1", "9"]
+    assert sent["1"]["inputs"] == {"image": "a.png"}
+    assert sent["9"]["inputs"]["filename_prefix"] == "up"
 
 
 def test_attaching_to_no_node() -> None:

@@ -1,15 +1,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
-from comfy_trio import Workflow, WorkflowError
+from comfy_trio import PromptBuilder, Workflow, WorkflowError, validate
 from comfy_trio._prompt import find_cycle
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 def prompt() -> dict[str, Any]:
@@ -37,6 +35,18 @@ def test_a_workflow_owns_what_it_is_made_from() -> None:
         **prompt()["3"]["inputs"],
         "extra": {"deep": [1]},
     }
+
+
+def test_tuples_are_lists() -> None:
+    # A server would be sent a list, and its worker would not survive this one.
+    for dangling in (
+        Workflow(prompt()).input("9", "undeclared", ("77", 0)),
+        Workflow({"9": {"class_type": "SaveImage", "inputs": {"undeclared": ("77", 0)}}}),
+    ):
+        with pytest.raises(WorkflowError, match="links to node '77', which does not exist"):
+            dangling.check()
+    workflow = Workflow(prompt()).input("9", "images", ("4", 0)).set("9.inputs.x", {"a": (1, (2,))})
+    assert workflow.to_dict()["9"]["inputs"] == {"images": ["4", 0], "x": {"a": [1, [2]]}}
 
 
 def test_where_a_workflow_comes_from(tmp_path: Path) -> None:
@@ -86,7 +96,16 @@ def test_a_batch_with_an_unknown_node_sets_nothing() -> None:
     workflow = Workflow(prompt())
     with pytest.raises(WorkflowError, match="there is no node '77'"):
         workflow.batch_inputs({"3": {"steps": 1}, "77": {"x": 1}})
+    for values in ({"3": {"steps": 1}, "4": None}, {"3": {"steps": 1, "x": (each for each in "")}}):
+        with pytest.raises(TypeError):
+            workflow.batch_inputs(cast("Any", values))
     assert workflow.to_dict() == prompt()
+
+
+def test_a_title_for_a_node_whose_meta_is_none() -> None:
+    workflow = Workflow({"1": {"class_type": "A", "inputs": {}, "_meta": None}})
+    workflow.set("1._meta.title", "First")
+    assert workflow.to_dict()["1"]["_meta"] == {"title": "First"}
 
 
 @pytest.mark.parametrize(
@@ -97,12 +116,27 @@ def test_paths_that_lead_nowhere(path: str) -> None:
         Workflow(prompt()).set(path, "x")
 
 
+def test_ids_with_dots() -> None:
+    workflow = Workflow({"a.b": {"class_type": "A", "inputs": {}}})
+    assert workflow.set("a.b.inputs.x.y", 1).to_dict()["a.b"]["inputs"] == {"x.y": 1}
+    with pytest.raises(WorkflowError, match=r"there is no node 'a'\. The nodes are a\.b \(A\)"):
+        workflow.set("a.c.inputs.x", 1)
+
+
+@pytest.mark.parametrize("file", ["txt2img.json", Path("txt2img.json"), b"{}"])
+def test_a_file_is_no_workflow(file: Any) -> None:
+    with pytest.raises(WorkflowError, match=r"is not a workflow: Workflow\.from_file\("):
+        validate(file, {})
+
+
 def test_an_unknown_node_is_told_with_the_candidates() -> None:
     with pytest.raises(WorkflowError) as caught:
         Workflow(prompt()).set("33.inputs.steps", 1)
     assert caught.value.node_id == "33"
-    assert "Did you mean 3?" in str(caught.value)
+    assert "there is no node '33'. Did you mean '3'?" in str(caught.value)
     assert "3 (KSampler), 4 (CheckpointLoaderSimple)" in str(caught.value)
+    with pytest.raises(WorkflowError, match=r"no node 3\. Node ids are strings: write '3'\."):
+        Workflow(prompt()).input(cast("Any", 3), "steps", 1)
 
 
 OUTPUTS: list[tuple[tuple[str, ...], dict[str, str]]] = [
@@ -177,6 +211,30 @@ NOT_PROMPTS: list[tuple[object, str]] = [
 def test_what_is_no_prompt(value: object, message: str) -> None:
     with pytest.raises(WorkflowError, match=message):
         Workflow.from_json(json.dumps(value))
+
+
+@pytest.mark.parametrize("value", [None, 5, "text", [prompt()], b"{}"])
+def test_what_python_passes_for_a_prompt(value: Any) -> None:
+    with pytest.raises(WorkflowError, match=r"^the workflow is not a JSON object of nodes but"):
+        Workflow(value)
+    with pytest.raises(WorkflowError, match=r"^the workflow "):
+        Workflow.from_json(value)
+
+
+def test_texts_that_are_nested_too_deeply() -> None:
+    deep = "[" * 800 + "]" * 800
+    node = f'{{"class_type": "A", "inputs": {{"x": {deep}}}}}'
+    with pytest.raises(WorkflowError, match="nested deeper than"):
+        Workflow.from_json(f'{{"1": {node}}}')
+    with pytest.raises(WorkflowError, match="nested deeper than"):
+        PromptBuilder[str, str].from_json(f'{{"prompt": {{"1": {node}}}}}')
+    canvas = f'{{"nodes": [{{"id": 1, "type": "A", "x": {deep}}}], "links": []}}'
+    with pytest.raises(WorkflowError, match="the workflow is nested deeper than"):
+        Workflow.from_json(canvas, object_info={"A": {"output_node": True}})
+    value: list[Any] = []
+    value.append(value)
+    with pytest.raises(WorkflowError, match="nested deeper than"):
+        Workflow({"1": {"class_type": "A", "inputs": {"x": value}}})
 
 
 def test_what_is_no_json(tmp_path: Path) -> None:

@@ -214,11 +214,25 @@ def test_a_node_may_be_called_as_our_format() -> None:
 def test_what_json_cannot_hold() -> None:
     for value in (float("nan"), object()):
         workflow = Workflow(prompts.image()).input("1", "color", value).bypass("2")
-        with pytest.raises(WorkflowError, match=r"to_json\(\): "):
-            workflow.to_json()
-        with pytest.raises(WorkflowError, match=r"input 'color' of node 1 .*JSON cannot") as caught:
-            workflow.check()
-        assert caught.value.input_name == "color"
+        for use in (workflow.to_json, workflow.check):
+            with pytest.raises(WorkflowError, match=r"'color' of node 1 .*JSON cannot") as caught:
+                use()
+            assert (caught.value.node_id, caught.value.input_name) == ("1", "color")
+    deep: list[Any] = []
+    for _ in range(300):
+        deep = [deep]
+    text = Workflow(prompts.image()).input("1", "color", deep).to_json()
+    assert Workflow.from_json(text).to_dict()["1"]["inputs"]["color"] == deep
+    titled = Workflow(prompts.image()).set("1._meta.title", object())
+    with pytest.raises(WorkflowError, match="the workflow cannot be written as JSON"):
+        titled.to_json()
+
+
+def test_half_a_surrogate_pair_can_be_written() -> None:
+    workflow = Workflow(prompts.image()).input("1", "color", "ü\ud83d")
+    again = Workflow.from_bytes(workflow.to_json().encode())
+    assert again.to_dict() == workflow.to_dict()
+    assert "ü" in workflow.input("1", "color", "ü").to_json()
 
 
 @pytest.mark.parametrize("version", ["0.3.64", "0.27.0"])

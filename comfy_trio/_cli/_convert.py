@@ -2,7 +2,6 @@
 
 # No postponed annotations in modules of commands: cyclopts reads them.
 
-import json
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, final
@@ -12,6 +11,7 @@ import trio
 from cyclopts import Parameter
 
 from .. import Workflow, WorkflowError, open_comfy
+from .._prompt_json import write_json
 from .._util import JSONObject
 from ._definitions import read_object_info
 from ._options import ServerURL
@@ -86,7 +86,7 @@ async def run_convert(options: ConvertOptions, screen: Screen) -> None:
         except (WorkflowError, OSError) as error:
             _tell(file, error, screen)
             failed.append(file)
-    is_asked = options.expand or any(source.prompt is None for source in sources.values())
+    is_asked = options.expand or any(source.needs_definitions for source in sources.values())
     object_info = await _definitions(options) if is_asked else None
     for file, source in sources.items():
         try:
@@ -154,9 +154,5 @@ def _to_prompt(
 
 async def _write(path: Path, prompt: JSONObject) -> None:
     await trio.Path(path.parent).mkdir(parents=True, exist_ok=True)
-    text = json.dumps(prompt, ensure_ascii=False, indent=2)
-    try:
-        text.encode()
-    except UnicodeEncodeError:  # half a surrogate pair, which can only be escaped
-        text = json.dumps(prompt, indent=2)
+    text = write_json(prompt, prompt, indent=2)
     await trio.Path(path).write_text(f"{text}\n", encoding="utf-8", newline="\n")

@@ -18,7 +18,7 @@ from ._generator import import_generator
 from ._options import ServerURL
 from ._screen import Screen, printable
 from ._supervise import CommandError, supervise
-from ._workflow_file import read_workflow
+from ._workflow_file import read_prompt
 
 if TYPE_CHECKING:
     from codegen.transpile import Script
@@ -50,12 +50,13 @@ async def transpile(
     """Write a workflow as a Python script of typed nodes, which makes the same prompt and runs it.
 
     Args:
-        file: The workflow, as ComfyUI exports it: Workflow > Export (API).
+        file: The workflow: API JSON, a canvas file, or a picture that holds one.
         out: The script, which must not exist yet. Default: it is printed.
         nodes: The package of generated nodes. It is looked for here first, then where Python looks
             for packages.
         renumber: Leave out the node ids of the file, and the nodes that no output needs.
-        url: A ComfyUI server, for files that say too little of their nodes.
+        url: A ComfyUI server, to tell what the nodes of a canvas file are. Default: $COMFY_HOST, or
+            else http://127.0.0.1:8188.
         object_info: A file with a server's reply to GET /object_info, in place of a server.
     """
     options = TranspileOptions(
@@ -74,12 +75,12 @@ async def run_transpile(options: TranspileOptions, screen: Screen) -> None:
         OSError: a file cannot be read or written, or the script exists.
     """
     generator = import_generator("transpile")
-    workflow = await read_workflow(options.file, url=options.url, object_info=options.object_info)
+    prompt = await read_prompt(options.file, url=options.url, object_info=options.object_info)
     package = import_nodes(options.nodes)
     script: Script = await trio.to_thread.run_sync(
         partial(
             generator.transpile,
-            workflow.to_dict(),
+            prompt,
             package,
             name=Path(options.file).name,
             renumber=options.renumber,

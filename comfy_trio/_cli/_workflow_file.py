@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import trio
 
 from .. import Workflow, open_comfy
 from .._workflow_source import WorkflowSource, read_content
 from ._definitions import read_object_info
 from ._supervise import CommandError
+
+if TYPE_CHECKING:
+    from .._util import JSONObject
 
 
 async def read_source(file: str) -> WorkflowSource:
@@ -21,14 +26,14 @@ async def read_source(file: str) -> WorkflowSource:
     return await trio.to_thread.run_sync(read_content, content, file)
 
 
-async def read_workflow(
+async def read_prompt(
     file: str, *, url: str | None = None, object_info: str | None = None
-) -> Workflow:
-    """Read a workflow's file.
+) -> JSONObject:
+    """Read a workflow's file as the prompt that a server runs.
 
     Args:
         file: Its path.
-        url: The server that tells of the nodes in it, where there is only a canvas. Default:
+        url: The server that tells of the nodes, where the file says too little of them. Default:
             $COMFY_HOST, or else http://127.0.0.1:8188.
         object_info: A file with a server's reply to GET /object_info, in place of a server.
 
@@ -39,12 +44,13 @@ async def read_workflow(
     """
     require_one(url, object_info)
     source = await read_source(file)
-    if source.prompt is not None:
-        return Workflow._from_source(source, None)
-    if object_info is not None:
-        return Workflow._from_source(source, await read_object_info(trio.Path(object_info)))
-    async with open_comfy(url) as comfy:
-        return Workflow._from_source(source, await comfy.node.definitions())
+    definitions: JSONObject = {}
+    if source.needs_definitions and object_info is not None:
+        definitions = await read_object_info(trio.Path(object_info))
+    elif source.needs_definitions:
+        async with open_comfy(url) as comfy:
+            definitions = await comfy.node.definitions()
+    return Workflow._from_source(source, definitions).resolved_prompt(definitions)
 
 
 def require_one(url: str | None, object_info: str | None) -> None:
