@@ -7,16 +7,15 @@ Everything here works on plain JSON. A link is a list of a node id (a string) an
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from ._canvas import is_canvas
 from ._errors import WorkflowError, describe_node
 from ._suggestions import did_you_mean
-from ._util import as_object, copy_json, is_list, is_object
+from ._util import as_object, copy_json, from_mapping, is_list, is_object
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from ._util import JSONObject
 
@@ -56,7 +55,7 @@ def own_prompt(value: object) -> JSONObject:
     Raises:
         WorkflowError: see `require_prompt`; or it is nested deeper than any workflow.
     """
-    prompt = require_prompt(dict(value) if isinstance(value, Mapping) else value)
+    prompt = require_prompt(from_mapping(value))
     try:
         return copy_json(prompt)
     except RecursionError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import math
+from collections.abc import Mapping
 from difflib import get_close_matches
 from reprlib import Repr
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias, TypeGuard, TypeVar, cast
@@ -24,6 +25,11 @@ JSONObject: TypeAlias = dict[str, Any]
 def is_object(value: object) -> TypeGuard[JSONObject]:
     """Tell whether a value that came from JSON is an object."""
     return isinstance(value, dict)
+
+
+def from_mapping(value: object) -> object:
+    """Return a mapping as a JSON object, anything else as it is."""
+    return dict(cast("Mapping[str, Any]", value)) if isinstance(value, Mapping) else value
 
 
 def is_list(value: object) -> TypeGuard[list[Any]]:
@@ -74,7 +80,7 @@ def copy_json(value: T) -> T:
     if is_object(value):
         copied = {key: copy_json(each) for key, each in value.items()}
     elif isinstance(value, list | tuple):
-        copied = [copy_json(each) for each in value]
+        copied = [copy_json(each) for each in cast("list[Any]", value)]
     else:
         copied = copy.deepcopy(value)
     return cast("T", copied)

@@ -6,7 +6,6 @@ is the one place where canvas files are met on the way to a `Workflow`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -16,9 +15,11 @@ from ._errors import WorkflowError
 from ._logging import logger
 from ._picture_metadata import is_picture, read_metadata
 from ._prompt import canvas_error, require_prompt
-from ._util import as_object, is_list, is_object, load_json
+from ._util import as_object, from_mapping, is_list, is_object, load_json
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ._util import JSONObject
 
 FORMAT = "comfy_trio"
@@ -79,7 +80,7 @@ def read_json(content: object, name: str) -> WorkflowSource:
     Raises:
         WorkflowError: it is no JSON, or no workflow.
     """
-    value = dict(content) if isinstance(content, Mapping) else content
+    value = from_mapping(content)
     if isinstance(content, str | bytes | bytearray):
         value = _parse(content, name)
     if is_object(value) and is_canvas(value):

@@ -314,6 +314,6 @@ async def test_running_one(autojump_clock: object) -> None:
             assert module.invert(color=5).to_dict()["1"]["inputs"]["color"] == 5
             assert module.invert().to_dict() == prompts.image(7)
             with pytest.raises(
-                WorkflowError, match=r"no input key 'colour' \(did you mean color\?"
+                WorkflowError, match=r"no input key 'colour'\. Did you mean 'color'\?"
             ):
                 await module.run_invert(comfy, colour=5)
