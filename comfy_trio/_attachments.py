@@ -33,6 +33,11 @@ class Attachments:
         twin._for_folders = dict(self._for_folders)
         return twin
 
+    @property
+    def inputs(self) -> Collection[tuple[str, str]]:
+        """The inputs that have a file, each as a node's id and its name."""
+        return self._for_inputs.keys()
+
     def attach(self, node_id: str, input_name: str, upload: Upload) -> None:
         """Attach a file to an input, in place of another if there is one."""
         self._for_inputs[node_id, input_name] = upload

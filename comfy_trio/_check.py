@@ -48,8 +48,9 @@ def validate(
             another.
     """
     definitions = {name: each for name, each in object_info.items() if is_object(each)}
-    prompt = workflow_of(what).resolved_prompt(definitions)
-    return judge(prompt, definitions, rules_of(version))
+    workflow = workflow_of(what)
+    prompt = workflow.resolved_prompt(definitions)
+    return judge(prompt, definitions, rules_of(version), attached=workflow._attachments.inputs)
 
 
 def rules_of(version: str | None) -> ValidationRules:
@@ -61,7 +62,11 @@ def rules_of(version: str | None) -> ValidationRules:
 
 
 def judge(
-    prompt: JSONObject, definitions: Mapping[str, JSONObject], rules: ValidationRules
+    prompt: JSONObject,
+    definitions: Mapping[str, JSONObject],
+    rules: ValidationRules,
+    *,
+    attached: Collection[tuple[str, str]] = (),
 ) -> Validation:
     """Judge a prompt.
 
@@ -69,6 +74,7 @@ def judge(
         prompt: In API format, of the right shape. Seeds of -1 are drawn in it.
         definitions: What the server declares, by class.
         rules: The server's.
+        attached: Inputs, by node id and name, whose files the server gets before it looks for them.
     """
     ranges = {
         node_id: seed_range(definitions.get(prompt[node_id]["class_type"], {}), names)
@@ -93,7 +99,14 @@ def judge(
     return Validation(
         accepted=verdict.accepted and sendable,
         errors=in_order(errors),
-        warnings=in_order(overlooked.warnings),
+        warnings=in_order(
+            [
+                each
+                for each in overlooked.warnings
+                if each.kind != FindingKind.UNLISTED_FILE
+                or (each.node_id, each.input_name) not in attached
+            ]
+        ),
         conversions=tuple(_conversions(prompt, verdict)),
         outputs=verdict.outputs,
         left_out=tuple(each for each in seen.outputs if each not in running),

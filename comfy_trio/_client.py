@@ -333,7 +333,11 @@ class Comfy(metaclass=NoPublicConstructor):
             ResponseError, ServerUnreachableError, DisconnectedError: a request failed.
         """
         workflow = workflow_of(what, *more).copy()
-        return await self._foresight.judge(await self._resolve(workflow), refresh=refresh)
+        return await self._foresight.judge(
+            await self._resolve(workflow),
+            refresh=refresh,
+            attached=workflow._attachments.inputs,
+        )
 
     def server_events(self) -> Subscription[ServerEvent]:
         """Return an iterator over every event of the server from now on; see `comfy_trio.wire`.

@@ -11,7 +11,7 @@ from ._replies import get, require_object
 from ._util import as_object
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from ._node import NodeNamespace
     from ._session import Session
@@ -40,8 +40,15 @@ class Foresight:
         # A server that was away may have come back with other classes, and as another version.
         return self._rules is not None and self._learned_after == self._session.reconnections
 
-    async def judge(self, prompt: JSONObject, *, refresh: bool) -> Validation:
+    async def judge(
+        self, prompt: JSONObject, *, refresh: bool, attached: Collection[tuple[str, str]]
+    ) -> Validation:
         """Judge a prompt, in which seeds of -1 are drawn.
+
+        Args:
+            prompt: The prompt.
+            refresh: Whether to ask for the definitions anew.
+            attached: Inputs whose files are uploaded before the prompt is sent.
 
         Raises:
             ResponseError, ServerUnreachableError, DisconnectedError: a request failed.
@@ -50,7 +57,7 @@ class Foresight:
             rules = self._rules
             if rules is None or refresh or not self._knows:
                 rules = await self._learn()
-        return _judge(prompt, self._node._latest, rules)
+        return _judge(prompt, self._node._latest, rules, attached)
 
     async def _learn(self) -> ValidationRules:
         from ._check import rules_of
@@ -89,9 +96,12 @@ class Foresight:
 
 
 def _judge(
-    prompt: JSONObject, definitions: Mapping[str, JSONObject], rules: ValidationRules
+    prompt: JSONObject,
+    definitions: Mapping[str, JSONObject],
+    rules: ValidationRules,
+    attached: Collection[tuple[str, str]] = (),
 ) -> Validation:
     # Programs that never ask for a judgement are spared the time that this takes to import.
     from ._check import judge
 
-    return judge(prompt, definitions, rules)
+    return judge(prompt, definitions, rules, attached=attached)

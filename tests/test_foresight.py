@@ -202,3 +202,15 @@ async def test_bypassed_nodes_are_judged_as_they_are_sent(
     object_info = await comfy.node.definitions()
     assert str(validate(workflow, object_info)) == "accepted"
     assert posts(server) == 0
+
+
+async def test_an_attached_file_is_not_missed(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    """It is at the server before the prompt is."""
+    prompt = {"1": node("LoadImage", image=""), "2": node("PreviewImage", images=["1", 0])}
+    named = Workflow(prompt).input("1", "image", "new.png")
+    assert [each.kind for each in (await comfy.validate(named)).warnings] == ["unlisted_file"]
+    attached = Workflow(prompt).attach_image("1", "image", b"content", filename="new.png")
+    assert str(await comfy.validate(attached)) == "accepted"
+    assert str(validate(attached, await comfy.node.definitions())) == "accepted"
