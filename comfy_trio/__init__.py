@@ -2,11 +2,11 @@
 
 General layout, each layer importing only from those before it:
 
-1. ``_wire``, ``_replies``, ``_graph``, ``_workflow``, ``_state``, ``_machine``, ``_validation`` and
-   what they need: pure functions of values, importable without trio;
+1. ``_wire``, ``_replies``, ``_routes``, ``_graph``, ``_workflow``, ``_state``, ``_machine``,
+   ``_validation`` and what they need: pure functions of values, importable without trio;
 2. ``_transport``, ``_http``, ``_websocket``, ``_network``: bytes to and from a server;
 3. ``_connection``, ``_tracker``, ``_supervisor``, ``_session``: the tasks behind a client;
-4. ``_job``, ``_file``, ``_node``, ``_client``: what a program holds in its hands;
+4. ``_job``, ``_namespaces``, ``_client``: what a program holds in its hands;
 5. ``__main__`` and ``_cli``: the command line. ``testing`` stands beside the client.
 
 This file only re-exports, and does so on first use: ``import comfy_trio`` alone loads nothing.
@@ -65,11 +65,11 @@ if TYPE_CHECKING:
     from ._events import ProgressPercent as ProgressPercent
     from ._events import Started as Started
     from ._events import Text as Text
-    from ._file import FileNamespace as FileNamespace
     from ._graph import Graph as Graph
     from ._job import Job as Job
     from ._mailbox import Subscription as Subscription
-    from ._node import NodeNamespace as NodeNamespace
+    from ._namespaces._file import FileNamespace as FileNamespace
+    from ._namespaces._node import NodeNamespace as NodeNamespace
     from ._prompt_builder import PromptBuilder as PromptBuilder
     from ._result import JobResult as JobResult
     from ._result import ReceivedImage as ReceivedImage
@@ -106,11 +106,11 @@ _HOMES = {
         "Failed Finished ImageReceived JobEvent NodeStarted Output Pending Preview Progress"
         " ProgressPercent Started Text"
     ),
-    "_file": "FileNamespace",
     "_graph": "Graph",
     "_job": "Job",
     "_mailbox": "Subscription",
-    "_node": "NodeNamespace",
+    "_namespaces._file": "FileNamespace",
+    "_namespaces._node": "NodeNamespace",
     "_prompt_builder": "PromptBuilder",
     "_result": "JobResult ReceivedImage",
     "_transpile": "transpile",

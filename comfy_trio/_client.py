@@ -6,6 +6,7 @@ import os
 import uuid
 from collections.abc import Mapping
 from contextlib import asynccontextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias, final, overload
 
 import attrs
@@ -14,12 +15,11 @@ import trio
 from ._address import DEFAULT_URL, parse_address
 from ._connection import ConnectionState, ReconnectPolicy
 from ._errors import ComfyError, ResponseError
-from ._file import FileNamespace
 from ._foresight import Foresight
 from ._job import Job
 from ._logging import logger
+from ._namespaces._all import Namespaces
 from ._network import NetworkTransport
-from ._node import NodeNamespace
 from ._prompt import check_prompt
 from ._replies import post
 from ._runnable import workflow_of
@@ -133,22 +133,16 @@ def _check_headers(headers: Sequence[tuple[str, str]]) -> Sequence[tuple[str, st
 
 @final
 @attrs.define(eq=False, repr=False, slots=False)
-class Comfy(metaclass=NoPublicConstructor):
+class Comfy(Namespaces, metaclass=NoPublicConstructor):
     """A client of one ComfyUI server; made by `open_comfy`."""
 
     _session: Session = attrs.field()
     _extra_data: JSONObject = attrs.field()
     _declarations: dict[str, JSONObject] = attrs.field(factory=dict[str, "JSONObject"], init=False)
-    file: FileNamespace = attrs.field(init=False)
-    """Files at the server."""
-    node: NodeNamespace = attrs.field(init=False)
-    """The classes of nodes that the server has."""
-    _foresight: Foresight = attrs.field(init=False)
 
-    def __attrs_post_init__(self) -> None:
-        self.file = FileNamespace._create(self._session.http)
-        self.node = NodeNamespace._create(self._session.http)
-        self._foresight = Foresight(self._session, self.node)
+    @cached_property
+    def _foresight(self) -> Foresight:
+        return Foresight(self._session, self.node)
 
     @property
     def url(self) -> str:

@@ -17,8 +17,9 @@ from ._events import (
     Text,
 )
 from ._outcomes import error_of, fail, lose, succeed, vanish
-from ._replies import Accepted, HistoryEntry
 from ._result import ReceivedImage
+from ._routes._history import HistoryEntry
+from ._routes._prompt import Accepted
 from ._state import Gone, JobState, Refused, ServerLost
 
 if TYPE_CHECKING:

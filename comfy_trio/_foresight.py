@@ -13,7 +13,7 @@ from ._util import as_object
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from ._node import NodeNamespace
+    from ._namespaces._node import NodeNamespace
     from ._session import Session
     from ._util import JSONObject
     from ._validation import ValidationRules

@@ -16,7 +16,8 @@ import attrs
 from . import _wire as wire
 from ._effects import EFFECTS, no_effect
 from ._events import Pending, ProgressPercent, Started
-from ._replies import Accepted, HistoryEntry
+from ._routes._history import HistoryEntry
+from ._routes._prompt import Accepted
 from ._state import Gone, JobState, Phase, Refused, SeenPending, SeenRunning, ServerLost, StateEvent
 
 if TYPE_CHECKING:

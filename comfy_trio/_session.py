@@ -83,6 +83,7 @@ class Session:
         )
         self.supervisor = JobSupervisor(self.http, self.cleanup_http, lambda: self.connection.state)
         self.reconnections = 0
+        self._reconnected = trio.Event()
         self._subscribers: WeakSet[Mailbox[ServerEvent]] = WeakSet()
         self._event_numbers = itertools.count()
         self._nursery: trio.Nursery | None = None
@@ -106,7 +107,16 @@ class Session:
     def _on_reconnected(self) -> None:
         logger.info("%s: the WebSocket is back", self.address)
         self.reconnections += 1
+        self._reconnected.set()
+        self._reconnected = trio.Event()
         self.supervisor.doubt_all()
+
+    async def wait_reconnected(self, after: int) -> int:
+        """Wait until the WebSocket was brought back more than so many times; return how many."""
+        await trio.lowlevel.checkpoint()
+        while self.reconnections <= after:
+            await self._reconnected.wait()
+        return self.reconnections
 
     def subscribe(self) -> Mailbox[ServerEvent]:
         """Return a mailbox that hears every event of the server from now on."""

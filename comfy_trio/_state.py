@@ -11,7 +11,8 @@ import attrs
 from . import _wire as wire
 from ._errors import describe_node
 from ._prompt import title_of
-from ._replies import Accepted, HistoryEntry
+from ._routes._history import HistoryEntry
+from ._routes._prompt import Accepted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,17 +15,10 @@ import trio
 from ._connection import ConnectionState
 from ._errors import ComfyError, DisconnectedError, ResponseError, ServerUnreachableError
 from ._logging import logger
-from ._replies import (
-    QUEUE,
-    HistoryEntry,
-    QueueSnapshot,
-    history_of,
-    post,
-    raise_for_status,
-    read_history_entry,
-    read_prompt_reply,
-    read_queue,
-)
+from ._replies import post, raise_for_status
+from ._routes._history import HistoryEntry, history_of, read_history_entry
+from ._routes._prompt import read_prompt_reply
+from ._routes._queue import QUEUE, QueueSnapshot, read_queue
 from ._state import Gone, Phase, Refused, SeenPending, SeenRunning, ServerLost
 from ._tracker import JobTracker
 from ._wire import (

@@ -95,6 +95,11 @@ def shorten(value: object) -> str:
     return _SHORT.repr(value)
 
 
+def one_line(text: str) -> str:
+    """Return a text with every stretch of white space as one space."""
+    return " ".join(text.split())
+
+
 def nearest(name: object, candidates: Iterable[object]) -> str | None:
     """Return what was probably meant by a name that is wrong; None if nothing is near it."""
     if not isinstance(name, str):

@@ -9,7 +9,7 @@ import attrs
 
 from ._errors import ReplySummary, describe_node
 from ._prompt import check_prompt, name_node
-from ._replies import read_node_errors, refusal
+from ._routes._prompt import read_node_errors, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

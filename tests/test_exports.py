@@ -63,6 +63,7 @@ LAYERS: list[set[str]] = [
         "_queue_time",
         "_replies",
         "_result",
+        "_routes",
         "_runnable",
         "_seeds",
         "_server_findings",
@@ -91,7 +92,7 @@ LAYERS: list[set[str]] = [
     },
     {"_http", "_multipart", "_network", "_nursery", "_transport", "_websocket"},
     {"_connection", "_mailbox", "_session", "_supervisor", "_tracker"},
-    {"_client", "_file", "_foresight", "_job", "_node"},
+    {"_client", "_foresight", "_job", "_namespaces"},
     {"__init__", "testing"},
     {"__main__", "_cli", "_codegen"},
 ]
@@ -100,19 +101,27 @@ IO_MODULES = {"httpx", "trio", "trio_websocket"}
 
 
 def imports_of(path: Path) -> set[str]:
-    """The modules that a file imports at run time or for its types, relative ones by name."""
+    """The modules that a file imports at run time or for its types, by their full names."""
     names: set[str] = set()
+    package = path.relative_to(PACKAGE.parent).parent.parts
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            if node.level == 0:
-                names.add(node.module or "")
-            elif node.module is None:
+            base = package[: len(package) - node.level + 1] if node.level else ()
+            base = (*base, *(node.module.split(".") if node.module else ()))
+            if base == ("comfy_trio",):
                 names |= {f"comfy_trio.{alias.name}" for alias in node.names}
             else:
-                names.add(f"comfy_trio.{node.module}")
+                names.add(".".join(base))
     return names
+
+
+def modules_of(names: set[str]) -> list[Path]:
+    """The files of modules and packages in the package, by their names there."""
+    found = [PACKAGE / f"{name}.py" for name in names if (PACKAGE / f"{name}.py").exists()]
+    found += [path for name in names for path in (PACKAGE / name).rglob("*.py")]
+    return sorted(found)
 
 
 MODULES = sorted(path.stem for path in PACKAGE.glob("*.py"))
@@ -123,17 +132,18 @@ def test_every_module_has_a_layer() -> None:
     assert {*MODULES, *packages} <= LAYER_OF.keys()
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if name != "__init__"])
+@pytest.mark.parametrize("module", sorted(LAYER_OF.keys() - {"__init__"}))
 def test_imports_flow_downwards(module: str) -> None:
-    for name in imports_of(PACKAGE / f"{module}.py"):
-        if name.startswith("comfy_trio."):
-            imported = name.split(".")[1]
-            assert LAYER_OF[imported] <= LAYER_OF[module], f"{module} imports {imported}"
+    for path in modules_of({module}):
+        for name in imports_of(path):
+            if name.startswith("comfy_trio."):
+                layer = LAYER_OF.get(name.split(".")[1], LAYER_OF["__init__"])  # a public name
+                assert layer <= LAYER_OF[module], f"{path.name} imports {name}"
 
 
-@pytest.mark.parametrize("module", sorted(LAYERS[0]))
-def test_the_core_does_no_io(module: str) -> None:
-    assert not imports_of(PACKAGE / f"{module}.py") & IO_MODULES
+def test_the_core_does_no_io() -> None:
+    for path in modules_of(LAYERS[0]):
+        assert not {name.split(".")[0] for name in imports_of(path)} & IO_MODULES, path.name
 
 
 def test_only_one_module_sees_httpx_exceptions() -> None:
@@ -147,7 +157,8 @@ def test_only_one_module_sees_httpx_exceptions() -> None:
 
 
 def test_the_core_is_importable_without_trio() -> None:
-    names = [f"comfy_trio.{module}" for module in sorted(LAYERS[0])]
+    paths = [path.relative_to(PACKAGE.parent).with_suffix("") for path in modules_of(LAYERS[0])]
+    names = [".".join(path.parts).removesuffix(".__init__") for path in paths]
     code = (
         "import sys\n"
         "for name in ('trio', 'httpx', 'trio_websocket'): sys.modules[name] = None\n"

@@ -25,7 +25,8 @@ from comfy_trio import (
 from comfy_trio._address import parse_address
 from comfy_trio._http import HttpClient
 from comfy_trio._network import NetworkTransport
-from comfy_trio._replies import QUEUE, QUEUE_LENGTH, Request, get, post, read_queue
+from comfy_trio._replies import QUEUE_LENGTH, Request, get, post
+from comfy_trio._routes._queue import QUEUE, read_queue
 from comfy_trio.testing import open_embedded_server
 
 if TYPE_CHECKING:

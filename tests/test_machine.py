@@ -34,7 +34,8 @@ from comfy_trio import (
     wire,
 )
 from comfy_trio._machine import advance
-from comfy_trio._replies import Accepted, HistoryEntry, read_history_entry, read_prompt_reply
+from comfy_trio._routes._history import HistoryEntry, read_history_entry
+from comfy_trio._routes._prompt import Accepted, read_prompt_reply
 from comfy_trio._state import (
     Gone,
     JobPlan,

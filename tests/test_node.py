@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from comfy_trio import open_comfy
-from comfy_trio._node import choices
+from comfy_trio._namespaces._node import choices
 from comfy_trio.testing import open_embedded_server
 
 if TYPE_CHECKING:

@@ -37,7 +37,8 @@ from comfy_trio import (
 from comfy_trio._cli._demo import DemoOptions, run_demo
 from comfy_trio._cli._screen import Screen
 from comfy_trio._cli._supervise import CommandError
-from comfy_trio._replies import QUEUE, get, read_queue, require_object
+from comfy_trio._replies import get, require_object
+from comfy_trio._routes._queue import QUEUE, read_queue
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

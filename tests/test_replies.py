@@ -15,21 +15,10 @@ from comfy_trio import (
     ResponseError,
     wire,
 )
-from comfy_trio._replies import (
-    QUEUE_LENGTH,
-    Accepted,
-    HistoryEntry,
-    QueueSnapshot,
-    Reply,
-    get,
-    history_of,
-    post,
-    raise_for_status,
-    read_history_entry,
-    read_prompt_reply,
-    read_queue,
-    require_comfyui,
-)
+from comfy_trio._replies import QUEUE_LENGTH, Reply, get, post, raise_for_status, require_comfyui
+from comfy_trio._routes._history import HistoryEntry, history_of, read_history_entry
+from comfy_trio._routes._prompt import Accepted, read_prompt_reply
+from comfy_trio._routes._queue import QueueSnapshot, read_queue
 
 URL = "http://h:8188/api/prompt"
 PROMPT: dict[str, Any] = {

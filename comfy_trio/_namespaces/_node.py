@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, final
 
 import attrs
 
-from ._replies import get, quote_segment, require_object
-from ._util import NoPublicConstructor, as_list, as_object
+from .._replies import get, quote_segment, require_object
+from .._util import NoPublicConstructor, as_list, as_object
 
 if TYPE_CHECKING:
-    from ._http import HttpClient
-    from ._util import JSONObject
+    from .._http import HttpClient
+    from .._util import JSONObject
 
 CHECKPOINT_LOADER = "CheckpointLoaderSimple"
 """The class that every server loads a checkpoint with; it names those that are there."""

@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Any, final
 import attrs
 import trio
 
-from ._errors import FileError
-from ._replies import get, raise_for_status
-from ._upload import make_upload
-from ._util import NoPublicConstructor, raise_saving_context
+from .._errors import FileError
+from .._replies import get, raise_for_status
+from .._upload import make_upload
+from .._util import NoPublicConstructor, raise_saving_context
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping
 
-    from ._http import HttpClient, ReplyStream
-    from ._replies import Reply, Request
-    from ._upload import FileSource, FolderType, Upload, UploadedFile
+    from .._http import HttpClient, ReplyStream
+    from .._replies import Reply, Request
+    from .._upload import FileSource, FolderType, Upload, UploadedFile
 
 
 def view_request(file: Mapping[str, Any]) -> Request:

@@ -1,0 +1,12 @@
+"""For each row of ``docs/routes.md``: a call of the method, which makes it ask for the route."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from . import _file, _node
+
+if TYPE_CHECKING:
+    from ._row import Row
+
+ROWS: tuple[Row, ...] = (*_file.ROWS, *_node.ROWS)
