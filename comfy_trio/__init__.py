@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from ._errors import RequestTooLargeError as RequestTooLargeError
     from ._errors import ResponseError as ResponseError
     from ._errors import ServerUnreachableError as ServerUnreachableError
+    from ._errors import UnsupportedError as UnsupportedError
     from ._errors import WentMissingError as WentMissingError
     from ._errors import WorkflowError as WorkflowError
     from ._events import Failed as Failed
@@ -99,8 +100,8 @@ _HOMES = {
         "AuthenticationError ComfyError CustomEventError DisconnectedError EnqueueFailedError"
         " ErrorCode ExecutionFailedError ExecutionInterruptedError FailedCacheError FileError"
         " InputError InternalError JobError MissingNodeError NodeErrors NotComfyUIError"
-        " ReplySummary RequestTooLargeError ResponseError ServerUnreachableError WentMissingError"
-        " WorkflowError"
+        " ReplySummary RequestTooLargeError ResponseError ServerUnreachableError"
+        " UnsupportedError WentMissingError WorkflowError"
     ),
     "_events": (
         "Failed Finished ImageReceived JobEvent NodeStarted Output Pending Preview Progress"

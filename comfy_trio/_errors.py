@@ -37,6 +37,7 @@ class ErrorCode(StrEnum):
     RESPONSE = "E_RESPONSE"
     TOO_LARGE = "E_TOO_LARGE"
     UNREACHABLE = "E_UNREACHABLE"
+    UNSUPPORTED = "E_UNSUPPORTED"
     WENT_MISSING = "E_WENT_MISSING"
     WORKFLOW = "E_WORKFLOW"
 
@@ -176,6 +177,12 @@ class NotComfyUIError(ResponseError):
     """Something answers at the address, but it is not ComfyUI."""
 
     code = ErrorCode.NOT_COMFYUI
+
+
+class UnsupportedError(ResponseError):
+    """The server does not have the route: too old for it, or without the extension that has it."""
+
+    code = ErrorCode.UNSUPPORTED
 
 
 @attrs.frozen

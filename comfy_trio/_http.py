@@ -133,7 +133,11 @@ class HttpClient:
                 )
         for _ in range(MAX_REDIRECTS):
             http_request = httpx.Request(
-                request.method, url, headers=self._headers_for(url), json=request.json
+                request.method,
+                url,
+                headers=self._headers_for(url),
+                json=request.json,
+                content=request.content,
             )
             response = await self._send_once(http_request)
             if request.method != "GET" or not response.has_redirect_location:

@@ -19,8 +19,9 @@ from ._errors import (
     ReplySummary,
     RequestTooLargeError,
     ResponseError,
+    UnsupportedError,
 )
-from ._util import is_object, one_line
+from ._util import is_list, is_object, one_line
 
 if TYPE_CHECKING:
     from ._util import JSON, JSONObject
@@ -53,6 +54,7 @@ class Request:
         params: The query.
         json: The body, as JSON; None for no body.
         form: Or else the body, as a form.
+        content: Or else the body, as it is.
     """
 
     method: str
@@ -60,6 +62,7 @@ class Request:
     params: tuple[tuple[str, str], ...] = ()
     json: Any = None
     form: FileForm | None = None
+    content: bytes | None = attrs.field(default=None, repr=False)
 
 
 @attrs.frozen
@@ -105,6 +108,11 @@ def get(path: str, **params: str) -> Request:
 def post(path: str, body: JSONObject) -> Request:
     """Return a POST of JSON to a route under ``/api``."""
     return Request("POST", f"/api{path}", json=body)
+
+
+def delete(path: str, body: JSONObject | None = None) -> Request:
+    """Return a DELETE of a route under ``/api``."""
+    return Request("DELETE", f"/api{path}", json=body)
 
 
 def quote_segment(name: str) -> str:
@@ -159,6 +167,41 @@ def unexpected(reply: Reply, expected: str) -> ResponseError:
         f" {one_line(summary.snippet)[:200] or 'empty'}",
         summary,
     )
+
+
+def require_route(reply: Reply, feature: str) -> None:
+    """Raise if a server has no route like that; only for routes that have no 404 of their own.
+
+    ComfyUI serves its web page's files at all other paths, to GET alone: any other method is
+    answered with 405 there.
+
+    Args:
+        reply: The server's.
+        feature: What the route is for, and who has it: "the jobs API (ComfyUI 0.6 and newer)".
+
+    Raises:
+        UnsupportedError: the status is 404 or 405.
+    """
+    if reply.status in {404, 405}:
+        summary = reply.summary()
+        raise UnsupportedError(
+            f"the server does not have {feature}: {summary.method} {summary.url} was answered with"
+            f" HTTP status {summary.status}",
+            summary,
+        )
+
+
+def require_list(reply: Reply, expected: str) -> list[Any]:
+    """Return a reply's body if it is a JSON list.
+
+    Raises:
+        ResponseError: the status or the body is something else.
+    """
+    raise_for_status(reply)
+    body = reply.json()
+    if not is_list(body):
+        raise unexpected(reply, expected)
+    return body
 
 
 def require_object(reply: Reply, expected: str) -> JSONObject:

@@ -13,9 +13,19 @@ from comfy_trio import (
     NotComfyUIError,
     RequestTooLargeError,
     ResponseError,
+    UnsupportedError,
     wire,
 )
-from comfy_trio._replies import QUEUE_LENGTH, Reply, get, post, raise_for_status, require_comfyui
+from comfy_trio._replies import (
+    QUEUE_LENGTH,
+    Reply,
+    get,
+    post,
+    raise_for_status,
+    require_comfyui,
+    require_list,
+    require_route,
+)
 from comfy_trio._routes._history import HistoryEntry, history_of, read_history_entry
 from comfy_trio._routes._prompt import Accepted, read_prompt_reply
 from comfy_trio._routes._queue import QueueSnapshot, read_queue
@@ -57,6 +67,21 @@ def test_statuses(status: int, error: type[ResponseError], message: str) -> None
     assert type(caught.value) is error
     assert (caught.value.status, caught.value.method, caught.value.url) == (status, "POST", URL)
     assert (caught.value.body, caught.value.snippet) == (None, "")
+
+
+@pytest.mark.parametrize("status", [404, 405])
+def test_a_route_that_a_server_does_not_have(status: int) -> None:
+    require_route(reply(b"", 500), "jobs")
+    with pytest.raises(UnsupportedError, match=f"does not have jobs: .*HTTP status {status}$"):
+        require_route(reply(b"", status), "jobs")
+
+
+def test_lists() -> None:
+    assert require_list(reply([1]), "a list") == [1]
+    with pytest.raises(ResponseError, match="should have been answered with a list, but"):
+        require_list(reply({}), "a list")
+    with pytest.raises(ResponseError, match="HTTP status 500"):
+        require_list(reply([1], 500), "a list")
 
 
 def test_a_page_of_a_proxy_is_quoted() -> None:
