@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ._address import HeaderCredentials as HeaderCredentials
     from ._canvas_prompt import ConvertedCanvas as ConvertedCanvas
     from ._canvas_prompt import convert_canvas as convert_canvas
+    from ._capabilities import Capabilities as Capabilities
     from ._check import validate as validate
     from ._client import Comfy as Comfy
     from ._client import open_comfy as open_comfy
@@ -71,9 +72,11 @@ if TYPE_CHECKING:
     from ._mailbox import Subscription as Subscription
     from ._namespaces._file import FileNamespace as FileNamespace
     from ._namespaces._node import NodeNamespace as NodeNamespace
+    from ._namespaces._system import SystemNamespace as SystemNamespace
     from ._prompt_builder import PromptBuilder as PromptBuilder
     from ._result import JobResult as JobResult
     from ._result import ReceivedImage as ReceivedImage
+    from ._routes._system import ServerInfo as ServerInfo
     from ._transpile import transpile as transpile
     from ._transport import Transport as Transport
     from ._transport import WebSocket as WebSocket
@@ -94,6 +97,7 @@ _HOMES = {
     "_address": "BasicCredentials BearerCredentials Credentials HeaderCredentials",
     "_check": "validate",
     "_canvas_prompt": "ConvertedCanvas convert_canvas",
+    "_capabilities": "Capabilities",
     "_client": "Comfy open_comfy",
     "_connection": "ConnectionState ReconnectPolicy",
     "_errors": (
@@ -112,8 +116,10 @@ _HOMES = {
     "_mailbox": "Subscription",
     "_namespaces._file": "FileNamespace",
     "_namespaces._node": "NodeNamespace",
+    "_namespaces._system": "SystemNamespace",
     "_prompt_builder": "PromptBuilder",
     "_result": "JobResult ReceivedImage",
+    "_routes._system": "ServerInfo",
     "_transpile": "transpile",
     "_transport": "Transport WebSocket WebSocketClosed WebSocketRejected WebSocketUnreachable",
     "_unknown_node": "UnknownNode",

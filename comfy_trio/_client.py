@@ -142,7 +142,7 @@ class Comfy(Namespaces, metaclass=NoPublicConstructor):
 
     @cached_property
     def _foresight(self) -> Foresight:
-        return Foresight(self._session, self.node)
+        return Foresight(self._session, self.node, self.system)
 
     @property
     def url(self) -> str:

@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Final, final
 import trio
 
 from ._logging import logger
-from ._replies import get, require_object
-from ._util import as_object
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from ._namespaces._node import NodeNamespace
+    from ._namespaces._system import SystemNamespace
     from ._session import Session
     from ._util import JSONObject
     from ._validation import ValidationRules
@@ -27,9 +26,10 @@ LONGEST_MEMORY: Final = 1000
 class Foresight:
     """What a client can say of workflows; nothing, until it is first asked to `judge` one."""
 
-    def __init__(self, session: Session, node: NodeNamespace) -> None:
+    def __init__(self, session: Session, node: NodeNamespace, system: SystemNamespace) -> None:
         self._session = session
         self._node = node
+        self._system = system
         self._rules: ValidationRules | None = None
         self._learned_after = 0
         self._asking = trio.Lock()
@@ -63,10 +63,9 @@ class Foresight:
         from ._check import rules_of
 
         reconnections = self._session.reconnections
-        reply = await self._session.http.request(get("/system_stats"))
-        system = as_object(require_object(reply, "the state of the server").get("system"))
+        info = await self._system.info()
         await self._node.definitions()
-        self._rules = rules_of(str(system.get("comfyui_version")))
+        self._rules = rules_of(info.version)
         self._learned_after = reconnections
         return self._rules
 

@@ -1,6 +1,6 @@
 # Generated from codegen/schemas, do not edit: change those and run `nox -s codegen -- --write`.
 # generator: datamodel-code-generator 0.89
-# schemas: sha256 d8b32eb1aa0f56fc
+# schemas: sha256 83788cae489484d8
 """What goes over the wire, as JSON reads it. Servers may add keys; see `comfy_trio.types`."""
 
 from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
@@ -178,8 +178,8 @@ class Features(TypedDict):
     The data of a frame of type ``feature_flags``.
     """
 
-    supports_preview_metadata: bool
-    max_upload_size: float
+    supports_preview_metadata: NotRequired[bool]
+    max_upload_size: NotRequired[float]
     """The largest body of a request, in bytes."""
     extension: NotRequired[dict[str, Any]]
     """By extension, such as ``manager``; 0.4 and newer."""

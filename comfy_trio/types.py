@@ -1,5 +1,5 @@
 # Generated from codegen/schemas, do not edit: change those and run `nox -s codegen -- --write`.
-# schemas: sha256 d8b32eb1aa0f56fc
+# schemas: sha256 83788cae489484d8
 """What goes over ComfyUI's wire, as JSON reads it: `TypedDict` classes for annotations.
 
 They hold the keys that ComfyUI's core sends, from 0.3.40 on. A key that not all servers send is

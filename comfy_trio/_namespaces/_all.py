@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .._session import Session
     from ._file import FileNamespace
     from ._node import NodeNamespace
+    from ._system import SystemNamespace
 
 
 class Namespaces:
@@ -29,3 +30,10 @@ class Namespaces:
         from ._node import NodeNamespace
 
         return NodeNamespace._create(self._session.http)
+
+    @cached_property
+    def system(self) -> SystemNamespace:
+        """The server itself: its state, its memory, and what it can do."""
+        from ._system import SystemNamespace
+
+        return SystemNamespace._create(self._session)

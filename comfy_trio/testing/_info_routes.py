@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from comfy_trio._util import JSONObject
 
     from ._files import FileStore
-    from ._versions import Capabilities
+    from ._versions import PlayedVersion
 
 MODEL_INPUTS: Final[dict[str, tuple[str, str]]] = {
     "checkpoints": ("CheckpointLoaderSimple", "ckpt_name"),
@@ -67,7 +67,7 @@ class InfoRoutes:
         max_upload_size: Told among the features, in bytes.
     """
 
-    version: Capabilities
+    version: PlayedVersion
     object_info: Callable[[], JSONObject]
     files: FileStore
     max_upload_size: int
@@ -114,6 +114,8 @@ class InfoRoutes:
             "embedded_python": False,
             "argv": ["main.py", "--cpu"],
         }
+        if self.version.package_versions:
+            system["comfy_package_versions"] = []
         if self.version.deploy_environment:
             system["deploy_environment"] = "local"
         device: JSONObject = {
