@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from ._graph import Graph as Graph
     from ._job import Job as Job
     from ._mailbox import Subscription as Subscription
+    from ._namespaces._feature_flags import FeatureFlagsNamespace as FeatureFlagsNamespace
     from ._namespaces._file import FileNamespace as FileNamespace
     from ._namespaces._node import NodeNamespace as NodeNamespace
     from ._namespaces._system import SystemNamespace as SystemNamespace
@@ -114,6 +115,7 @@ _HOMES = {
     "_graph": "Graph",
     "_job": "Job",
     "_mailbox": "Subscription",
+    "_namespaces._feature_flags": "FeatureFlagsNamespace",
     "_namespaces._file": "FileNamespace",
     "_namespaces._node": "NodeNamespace",
     "_namespaces._system": "SystemNamespace",

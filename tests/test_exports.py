@@ -49,6 +49,7 @@ LAYERS: list[set[str]] = [
         "_generator",
         "_graph",
         "_graph_reader",
+        "_handshake",
         "_lazy_package",
         "_logging",
         "_machine",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .._session import Session
+    from ._feature_flags import FeatureFlagsNamespace
     from ._file import FileNamespace
     from ._node import NodeNamespace
     from ._system import SystemNamespace
@@ -16,6 +17,13 @@ class Namespaces:
     """What `Comfy` offers of its server, by groups of routes."""
 
     _session: Session
+
+    @cached_property
+    def feature_flags(self) -> FeatureFlagsNamespace:
+        """What the server and this client tell each other that they can do."""
+        from ._feature_flags import FeatureFlagsNamespace
+
+        return FeatureFlagsNamespace._create(self._session, self.system)
 
     @cached_property
     def file(self) -> FileNamespace:
