@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from ._errors import MissingNodeError as MissingNodeError
     from ._errors import NodeErrors as NodeErrors
     from ._errors import NotComfyUIError as NotComfyUIError
+    from ._errors import NotFoundError as NotFoundError
     from ._errors import ReplySummary as ReplySummary
     from ._errors import RequestTooLargeError as RequestTooLargeError
     from ._errors import ResponseError as ResponseError
@@ -105,7 +106,7 @@ _HOMES = {
         "AuthenticationError ComfyError CustomEventError DisconnectedError EnqueueFailedError"
         " ErrorCode ExecutionFailedError ExecutionInterruptedError FailedCacheError FileError"
         " InputError InternalError JobError MissingNodeError NodeErrors NotComfyUIError"
-        " ReplySummary RequestTooLargeError ResponseError ServerUnreachableError"
+        " NotFoundError ReplySummary RequestTooLargeError ResponseError ServerUnreachableError"
         " UnsupportedError WentMissingError WorkflowError"
     ),
     "_events": (

@@ -34,6 +34,7 @@ class ErrorCode(StrEnum):
     FILE = "E_FILE"
     MISSING_NODE = "E_MISSING_NODE"
     NOT_COMFYUI = "E_NOT_COMFYUI"
+    NOT_FOUND = "E_NOT_FOUND"
     RESPONSE = "E_RESPONSE"
     TOO_LARGE = "E_TOO_LARGE"
     UNREACHABLE = "E_UNREACHABLE"
@@ -183,6 +184,12 @@ class UnsupportedError(ResponseError):
     """The server does not have the route: too old for it, or without the extension that has it."""
 
     code = ErrorCode.UNSUPPORTED
+
+
+class NotFoundError(ResponseError):
+    """The server does not have what was asked for by its name: a class, a folder, a template."""
+
+    code = ErrorCode.NOT_FOUND
 
 
 @attrs.frozen
