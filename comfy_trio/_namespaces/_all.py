@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .._session import Session
     from ._feature_flags import FeatureFlagsNamespace
     from ._file import FileNamespace
+    from ._model import ModelNamespace
     from ._node import NodeNamespace
     from ._system import SystemNamespace
 
@@ -31,6 +32,13 @@ class Namespaces:
         from ._file import FileNamespace
 
         return FileNamespace._create(self._session.http)
+
+    @cached_property
+    def model(self) -> ModelNamespace:
+        """The files of models that the server has."""
+        from ._model import ModelNamespace
+
+        return ModelNamespace._create(self._session.http)
 
     @cached_property
     def node(self) -> NodeNamespace:

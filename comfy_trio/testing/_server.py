@@ -24,6 +24,7 @@ from ._hub import Hub
 from ._info_routes import InfoRoutes
 from ._job_routes import JobRoutes
 from ._memory import MemoryTransport
+from ._model_routes import ModelRoutes
 from ._prompt_routes import PromptRoutes
 from ._registry import core_nodes, custom_validations, object_info
 from ._tcp import TCPFront
@@ -206,7 +207,8 @@ async def open_embedded_server(
         custom = custom_validations(types.values(), files, can.version)
         routes = [
             *PromptRoutes(engine, info, custom, max_upload_size).routes(),
-            *InfoRoutes(can, info, files, max_upload_size).routes(),
+            *InfoRoutes(can, info, max_upload_size).routes(),
+            *ModelRoutes(info, files).routes(),
             *FileRoutes(files, max_upload_size).routes(),
         ]
         all_routes = [*JobRoutes(engine, max_upload_size).routes(), *with_api(routes)]

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import _feature_flags, _file, _node, _system
+from . import _feature_flags, _file, _model, _node, _system
 
 if TYPE_CHECKING:
     from ._row import Row
 
-ROWS: tuple[Row, ...] = (*_file.ROWS, *_node.ROWS, *_system.ROWS, *_feature_flags.ROWS)
+ROWS: tuple[Row, ...] = (
+    *_file.ROWS,
+    *_node.ROWS,
+    *_system.ROWS,
+    *_feature_flags.ROWS,
+    *_model.ROWS,
+)
