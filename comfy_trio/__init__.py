@@ -73,12 +73,14 @@ if TYPE_CHECKING:
     from ._mailbox import Subscription as Subscription
     from ._namespaces._feature_flags import FeatureFlagsNamespace as FeatureFlagsNamespace
     from ._namespaces._file import FileNamespace as FileNamespace
+    from ._namespaces._misc import MiscNamespace as MiscNamespace
     from ._namespaces._model import ModelNamespace as ModelNamespace
     from ._namespaces._node import NodeNamespace as NodeNamespace
     from ._namespaces._system import SystemNamespace as SystemNamespace
     from ._prompt_builder import PromptBuilder as PromptBuilder
     from ._result import JobResult as JobResult
     from ._result import ReceivedImage as ReceivedImage
+    from ._routes._misc import GlobalSubgraph as GlobalSubgraph
     from ._routes._model import ModelFile as ModelFile
     from ._routes._model import ModelFolder as ModelFolder
     from ._routes._model import ModelPreview as ModelPreview
@@ -122,11 +124,13 @@ _HOMES = {
     "_mailbox": "Subscription",
     "_namespaces._feature_flags": "FeatureFlagsNamespace",
     "_namespaces._file": "FileNamespace",
+    "_namespaces._misc": "MiscNamespace",
     "_namespaces._model": "ModelNamespace",
     "_namespaces._node": "NodeNamespace",
     "_namespaces._system": "SystemNamespace",
     "_prompt_builder": "PromptBuilder",
     "_result": "JobResult ReceivedImage",
+    "_routes._misc": "GlobalSubgraph",
     "_routes._model": "ModelFile ModelFolder ModelPreview",
     "_routes._system": "ServerInfo",
     "_transpile": "transpile",

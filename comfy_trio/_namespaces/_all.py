@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .._session import Session
     from ._feature_flags import FeatureFlagsNamespace
     from ._file import FileNamespace
+    from ._misc import MiscNamespace
     from ._model import ModelNamespace
     from ._node import NodeNamespace
     from ._system import SystemNamespace
@@ -32,6 +33,13 @@ class Namespaces:
         from ._file import FileNamespace
 
         return FileNamespace._create(self._session.http)
+
+    @cached_property
+    def misc(self) -> MiscNamespace:
+        """What the server has besides nodes and models."""
+        from ._misc import MiscNamespace
+
+        return MiscNamespace._create(self._session.http)
 
     @cached_property
     def model(self) -> ModelNamespace:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import _feature_flags, _file, _model, _node, _system
+from . import _feature_flags, _file, _misc, _model, _node, _system
 
 if TYPE_CHECKING:
     from ._row import Row
@@ -15,4 +15,5 @@ ROWS: tuple[Row, ...] = (
     *_system.ROWS,
     *_feature_flags.ROWS,
     *_model.ROWS,
+    *_misc.ROWS,
 )
