@@ -148,7 +148,7 @@ class Comfy(Namespaces, metaclass=NoPublicConstructor):
 
     @cached_property
     def _foresight(self) -> Foresight:
-        return Foresight(self._session, self.node, self.system)
+        return Foresight(self._session, self)
 
     @property
     def url(self) -> str:

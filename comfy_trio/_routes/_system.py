@@ -76,7 +76,7 @@ class ServerInfo:
 
     version: str | None
     release: Release | None
-    can: Capabilities
+    can: Capabilities = attrs.field(repr=False)
     features: Features = attrs.field(repr=False)
     system: Mapping[str, Any] = attrs.field(repr=False)
 
