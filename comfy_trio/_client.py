@@ -16,6 +16,7 @@ from ._address import DEFAULT_URL, parse_address
 from ._connection import ConnectionState, ReconnectPolicy
 from ._errors import ComfyError, ResponseError
 from ._foresight import Foresight
+from ._handshake import announced_flags
 from ._job import Job
 from ._logging import logger
 from ._namespaces._all import Namespaces
@@ -64,6 +65,7 @@ async def open_comfy(
     user: str | None = None,
     ssl_context: ssl.SSLContext | None = None,
     comfy_org_api_key: str | None = None,
+    feature_flags: Mapping[str, Any] | None = None,
     connect_timeout: float = 30.0,
     close_timeout: float = 5.0,
     reconnect: ReconnectPolicy | None = None,
@@ -90,6 +92,8 @@ async def open_comfy(
             user says so when something of the user's is asked for; see `UnknownUserError`.
         ssl_context: Whom to trust, for https. Default: what the system trusts.
         comfy_org_api_key: For nodes that call paid services; sent along with each job.
+        feature_flags: What else to announce to the server when the WebSocket is opened, for
+            extensions of it that ask; see `FeatureFlagsNamespace.announced`.
         connect_timeout: Seconds for the server to answer. Default: 30.
         close_timeout: Seconds for stopping jobs at the server when they are abandoned: by a
             cancellation, an exception, or the block's end. Default: 5.
@@ -101,8 +105,8 @@ async def open_comfy(
         transport: How to connect, in place of the network. `comfy_trio.testing` has one in memory.
 
     Raises:
-        ValueError: `url` is no address, `headers` has one that is the library's own, or `user` has
-            characters that no id has.
+        ValueError: `url` is no address, `headers` has one that is the library's own, `user` has
+            characters that no id has, or `feature_flags` cannot be sent.
         ServerUnreachableError: nobody answers at the address.
         AuthenticationError: the server, or a proxy before it, wants other credentials.
         NotComfyUIError: something else than ComfyUI answers.
@@ -119,6 +123,7 @@ async def open_comfy(
                 *(headers or {}).items(),
             ]
         ),
+        feature_flags=announced_flags(feature_flags),
         transport=transport or NetworkTransport.to(address, ssl_context),
         max_requests=max_requests,
         max_message_size=max_message_size,
@@ -151,7 +156,7 @@ class Comfy(Namespaces, metaclass=NoPublicConstructor):
 
     @cached_property
     def _foresight(self) -> Foresight:
-        return Foresight(self._session, self.node)
+        return Foresight(self._session, self)
 
     @property
     def url(self) -> str:

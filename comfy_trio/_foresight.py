@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Final, final
 import trio
 
 from ._logging import logger
-from ._replies import get, require_object
-from ._util import as_object
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from ._namespaces._node import NodeNamespace
+    from ._namespaces._all import Namespaces
     from ._session import Session
     from ._util import JSONObject
     from ._validation import ValidationRules
@@ -27,9 +25,9 @@ LONGEST_MEMORY: Final = 1000
 class Foresight:
     """What a client can say of workflows; nothing, until it is first asked to `judge` one."""
 
-    def __init__(self, session: Session, node: NodeNamespace) -> None:
+    def __init__(self, session: Session, client: Namespaces) -> None:
         self._session = session
-        self._node = node
+        self._client = client
         self._rules: ValidationRules | None = None
         self._learned_after = 0
         self._asking = trio.Lock()
@@ -57,16 +55,15 @@ class Foresight:
             rules = self._rules
             if rules is None or refresh or not self._knows:
                 rules = await self._learn()
-        return _judge(prompt, self._node._latest, rules, attached)
+        return _judge(prompt, self._client.node._latest, rules, attached)
 
     async def _learn(self) -> ValidationRules:
         from ._check import rules_of
 
         reconnections = self._session.reconnections
-        reply = await self._session.http.request(get("/system_stats"))
-        system = as_object(require_object(reply, "the state of the server").get("system"))
-        await self._node.definitions()
-        self._rules = rules_of(str(system.get("comfyui_version")))
+        info = await self._client.system.info()
+        await self._client.node.definitions()
+        self._rules = rules_of(info.version)
         self._learned_after = reconnections
         return self._rules
 
@@ -78,7 +75,7 @@ class Foresight:
         """
         if self._rules is None or not self._knows:
             return
-        validation = _judge(prompt, self._node._latest, self._rules)
+        validation = _judge(prompt, self._client.node._latest, self._rules)
         if not validation.accepted and validation.certain:
             validation.raise_if_refused(url=self._session.address.http_url(PROMPT_ROUTE))
         for finding in validation.warnings:

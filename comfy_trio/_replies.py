@@ -116,8 +116,11 @@ def delete(path: str, body: JSONObject | None = None) -> Request:
 
 
 def quote_segment(name: str) -> str:
-    """Percent-encode a name so that it is one segment of a path, slashes included."""
-    return quote(name, safe="")
+    """Percent-encode a name so that it is one segment of a path, slashes included.
+
+    Dots, too, where they would be taken for this directory or the one above.
+    """
+    return name.replace(".", "%2E") if name in {".", ".."} else quote(name, safe="")
 
 
 QUEUE_LENGTH = get("/prompt")

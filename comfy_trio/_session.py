@@ -12,6 +12,7 @@ import trio
 
 from ._connection import Connection, ConnectionState, ReconnectPolicy
 from ._errors import ComfyError, ServerUnreachableError
+from ._handshake import feature_flags_frame
 from ._http import HttpClient
 from ._logging import logger
 from ._mailbox import Mailbox
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from ._state import JobPlan
     from ._tracker import JobTracker
     from ._transport import Transport
+    from ._util import JSONObject
     from ._wire import ServerEvent
 
 
@@ -43,6 +45,7 @@ class SessionOptions:
     Args:
         client_id: Whose events to hear. Two sessions with one id deafen each other.
         headers: Sent with every request and with the upgrade.
+        feature_flags: Announced on the WebSocket.
         transport: How to connect.
         max_requests: How many HTTP requests may be under way at once.
         max_message_size: Of the WebSocket, in bytes.
@@ -53,6 +56,7 @@ class SessionOptions:
 
     client_id: str
     headers: Sequence[tuple[str, str]]
+    feature_flags: JSONObject
     transport: Transport
     max_requests: int
     max_message_size: int
@@ -74,6 +78,7 @@ class Session:
             address,
             options.client_id,
             headers=options.headers,
+            handshake=feature_flags_frame(options.feature_flags),
             transport=options.transport,
             max_message_size=options.max_message_size,
             reconnect=options.reconnect,

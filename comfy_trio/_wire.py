@@ -263,14 +263,6 @@ ServerEvent: TypeAlias = (
 """Everything that `decode_frame` returns."""
 
 
-def feature_flags_frame() -> str:
-    """Return the handshake: the first text frame that a client sends.
-
-    It asks for previews with metadata; the flag must be exactly ``true``, and counts per socket.
-    """
-    return json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": True}})
-
-
 def decode_frame(message: str | bytes) -> ServerEvent:
     """Turn one WebSocket message into one event. Never raises."""
     try:

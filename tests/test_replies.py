@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import httpx
 import pytest
 import traces
 
@@ -21,6 +22,7 @@ from comfy_trio._replies import (
     Reply,
     get,
     post,
+    quote_segment,
     raise_for_status,
     require_comfyui,
     require_list,
@@ -46,6 +48,24 @@ def test_requests() -> None:
     assert (get("/view", filename="a").method, get("/view").path) == ("GET", "/api/view")
     assert history_of("a/b").path == "/api/history/a%2Fb"
     assert post("/free", {}).json == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "quoted"),
+    [
+        ("a b", "a%20b"),
+        ("a/b%2Fc", "a%2Fb%252Fc"),
+        ("ü|?#&+", "%C3%BC%7C%3F%23%26%2B"),
+        ("..", "%2E%2E"),
+        (".", "%2E"),
+        ("...", "..."),
+        ("a.b", "a.b"),
+    ],
+)
+def test_segments(name: str, quoted: str) -> None:
+    assert quote_segment(name) == quoted
+    url = str(httpx.URL(f"http://h/x/{quoted}/y"))
+    assert url == f"http://h/x/{quoted}/y"
 
 
 STATUSES: list[tuple[int, type[ResponseError], str]] = [

@@ -7,8 +7,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .._session import Session
+    from ._feature_flags import FeatureFlagsNamespace
     from ._file import FileNamespace
+    from ._misc import MiscNamespace
+    from ._model import ModelNamespace
     from ._node import NodeNamespace
+    from ._system import SystemNamespace
     from ._user import UserNamespace
 
 
@@ -18,6 +22,13 @@ class Namespaces:
     _session: Session
 
     @cached_property
+    def feature_flags(self) -> FeatureFlagsNamespace:
+        """What the server and this client tell each other that they can do."""
+        from ._feature_flags import FeatureFlagsNamespace
+
+        return FeatureFlagsNamespace._create(self._session, self.system)
+
+    @cached_property
     def file(self) -> FileNamespace:
         """Files at the server."""
         from ._file import FileNamespace
@@ -25,11 +36,32 @@ class Namespaces:
         return FileNamespace._create(self._session.http)
 
     @cached_property
+    def misc(self) -> MiscNamespace:
+        """What the server has besides nodes and models."""
+        from ._misc import MiscNamespace
+
+        return MiscNamespace._create(self._session.http)
+
+    @cached_property
+    def model(self) -> ModelNamespace:
+        """The files of models that the server has."""
+        from ._model import ModelNamespace
+
+        return ModelNamespace._create(self._session.http)
+
+    @cached_property
     def node(self) -> NodeNamespace:
         """The classes of nodes that the server has."""
         from ._node import NodeNamespace
 
         return NodeNamespace._create(self._session.http)
+
+    @cached_property
+    def system(self) -> SystemNamespace:
+        """The server itself: its state, its memory, and what it can do."""
+        from ._system import SystemNamespace
+
+        return SystemNamespace._create(self._session)
 
     @cached_property
     def user(self) -> UserNamespace:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from ._faults import Fault, Faults
-    from ._versions import Capabilities
+    from ._versions import PlayedVersion
 
 _log: Final = logging.getLogger("comfy_trio.testing")
 
@@ -61,7 +61,7 @@ class Application:
         routes: Sequence[Route],
         websocket: ASGIApp,
         faults: Faults,
-        version: Capabilities,
+        version: PlayedVersion,
         base_path: str,
     ) -> None:
         self._routes = routes
