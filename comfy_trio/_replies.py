@@ -21,6 +21,7 @@ from ._errors import (
     ResponseError,
     UnsupportedError,
 )
+from ._secrets import hide_secrets
 from ._util import is_list, is_object, one_line
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Request:
     method: str
     path: str
     params: tuple[tuple[str, str], ...] = ()
-    json: Any = None
+    json: Any = attrs.field(default=None, repr=False)
     form: FileForm | None = None
     content: bytes | None = attrs.field(default=None, repr=False)
 
@@ -85,19 +86,26 @@ class Reply:
 
     def json(self) -> JSON:
         """Return the body as JSON; None if it is none."""
-        try:
-            value: JSON = json.loads(self.content)
-        except (ValueError, RecursionError):
-            return None
-        return value
+        return _json_or_none(self.content)
 
     def summary(self) -> ReplySummary:
-        """Return what an error shows of the reply."""
-        text = self.content[: 4 * SNIPPET_LENGTH].decode(errors="replace")
-        body = self.json()
+        """Return what an error shows of the reply, without the secrets that it may quote."""
+        text = hide_secrets(self.content.decode(errors="replace"))
         return ReplySummary(
-            self.request.method, self.url, self.status, body, text[:SNIPPET_LENGTH].strip()
+            self.request.method,
+            self.url,
+            self.status,
+            _json_or_none(text),
+            text[:SNIPPET_LENGTH].strip(),
         )
+
+
+def _json_or_none(text: str | bytes) -> JSON:
+    try:
+        value: JSON = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value
 
 
 def get(path: str, **params: str) -> Request:

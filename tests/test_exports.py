@@ -65,6 +65,7 @@ LAYERS: list[set[str]] = [
         "_result",
         "_routes",
         "_runnable",
+        "_secrets",
         "_seeds",
         "_server_findings",
         "_slot_types",
