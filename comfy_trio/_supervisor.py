@@ -18,7 +18,7 @@ from ._logging import logger
 from ._replies import post, raise_for_status
 from ._routes._history import HistoryEntry, history_of, read_history_entry
 from ._routes._prompt import read_prompt_reply
-from ._routes._queue import QUEUE, QueueSnapshot, read_queue
+from ._routes._queue import QUEUE, QueueState, read_queue
 from ._state import Gone, Phase, Refused, SeenPending, SeenRunning, ServerLost
 from ._tracker import JobTracker
 from ._wire import (
@@ -316,7 +316,7 @@ class JobSupervisor:
         return self._cancels_jobs
 
 
-def _place_of(tracker: JobTracker, queue: QueueSnapshot) -> SeenPending | SeenRunning | None:
-    if tracker.prompt_id in queue.running:
+def _place_of(tracker: JobTracker, queue: QueueState) -> SeenPending | SeenRunning | None:
+    if queue.is_running(tracker.prompt_id):
         return SeenRunning()
-    return SeenPending() if tracker.prompt_id in queue.pending else None
+    return SeenPending() if queue.is_pending(tracker.prompt_id) else None

@@ -77,7 +77,8 @@ def run(state: JobState, events: Iterable[StateEvent]) -> tuple[JobState, list[J
 
 
 def history(outputs: dict[str, Any] | None = None, **entry: Any) -> HistoryEntry:
-    return HistoryEntry({"9": FILES} if outputs is None else outputs, **entry)
+    shown = {"9": FILES} if outputs is None else outputs
+    return HistoryEntry(prompt_id="p", outputs=shown, **entry)
 
 
 HAPPY_RUN: list[StateEvent] = [
