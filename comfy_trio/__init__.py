@@ -70,10 +70,21 @@ if TYPE_CHECKING:
     from ._job import Job as Job
     from ._mailbox import Subscription as Subscription
     from ._namespaces._file import FileNamespace as FileNamespace
+    from ._namespaces._history import HistoryNamespace as HistoryNamespace
+    from ._namespaces._jobs import JobsNamespace as JobsNamespace
     from ._namespaces._node import NodeNamespace as NodeNamespace
+    from ._namespaces._queue import QueueNamespace as QueueNamespace
     from ._prompt_builder import PromptBuilder as PromptBuilder
     from ._result import JobResult as JobResult
     from ._result import ReceivedImage as ReceivedImage
+    from ._routes._history import HistoryEntry as HistoryEntry
+    from ._routes._jobs import JobInfo as JobInfo
+    from ._routes._jobs import JobPage as JobPage
+    from ._routes._queue import QueueEntry as QueueEntry
+    from ._routes._queue import QueueState as QueueState
+    from ._routes._record import JobStatus as JobStatus
+    from ._submission import Submission as Submission
+    from ._submission import SubmitOptions as SubmitOptions
     from ._transpile import transpile as transpile
     from ._transport import Transport as Transport
     from ._transport import WebSocket as WebSocket
@@ -111,9 +122,17 @@ _HOMES = {
     "_job": "Job",
     "_mailbox": "Subscription",
     "_namespaces._file": "FileNamespace",
+    "_namespaces._history": "HistoryNamespace",
+    "_namespaces._jobs": "JobsNamespace",
     "_namespaces._node": "NodeNamespace",
+    "_namespaces._queue": "QueueNamespace",
     "_prompt_builder": "PromptBuilder",
     "_result": "JobResult ReceivedImage",
+    "_routes._history": "HistoryEntry",
+    "_routes._jobs": "JobInfo JobPage",
+    "_routes._queue": "QueueEntry QueueState",
+    "_routes._record": "JobStatus",
+    "_submission": "Submission SubmitOptions",
     "_transpile": "transpile",
     "_transport": "Transport WebSocket WebSocketClosed WebSocketRejected WebSocketUnreachable",
     "_unknown_node": "UnknownNode",

@@ -232,11 +232,8 @@ def require_comfyui(reply: Reply) -> int:
         AuthenticationError: see `raise_for_status`.
         NotComfyUIError: something else answers.
     """
-    match reply.json():
-        case {"exec_info": {"queue_remaining": int() as remaining}} if reply.status == 200:
-            return remaining
-        case _:
-            pass
+    if reply.status == 200 and (remaining := _queue_length(reply)) is not None:
+        return remaining
     if reply.status in {401, 403, 407}:
         raise_for_status(reply)
     summary = reply.summary()
@@ -246,3 +243,24 @@ def require_comfyui(reply: Reply) -> int:
         " proxy serves ComfyUI under one",
         summary,
     )
+
+
+def read_queue_length(reply: Reply) -> int:
+    """Read the reply to `QUEUE_LENGTH` of a server that is known to be ComfyUI.
+
+    Raises:
+        ResponseError: it is something else.
+    """
+    raise_for_status(reply)
+    remaining = _queue_length(reply)
+    if remaining is None:
+        raise unexpected(reply, "the length of the queue")
+    return remaining
+
+
+def _queue_length(reply: Reply) -> int | None:
+    match reply.json():
+        case {"exec_info": {"queue_remaining": int() as remaining}}:
+            return remaining
+        case _:
+            return None

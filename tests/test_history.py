@@ -8,10 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import prompts
 import pytest
+import trio
 from bad_replies import BAD_REPLIES, bad_reply, reply
 
-from comfy_trio import ResponseError, wire
+from comfy_trio import Comfy, ExecutionFailedError, ResponseError, open_comfy, wire
 from comfy_trio._routes._history import (
     HistoryEntry,
     history_of,
@@ -19,11 +21,17 @@ from comfy_trio._routes._history import (
     read_history,
     read_history_entry,
 )
+from comfy_trio.testing import open_embedded_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from trio.testing import MockClock
+
     from comfy_trio._replies import Reply
+    from comfy_trio.testing import EmbeddedServer
+
+VERSIONS = ["0.3.45", "0.3.56", "0.3.64", "0.6.0", "0.9.0", "0.27.0"]
 
 REPLIES = Path(__file__).parent / "fixtures" / "replies"
 
@@ -153,3 +161,94 @@ def test_bad_replies(name: str) -> None:
     for read_one in READERS:
         with pytest.raises(error, match="http://host/api/x"):
             read_one(bad)
+
+
+# --- On a server ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_entries(autojump_clock: MockClock, version: str) -> None:
+    async with open_embedded_server(version=version) as server:
+        async with open_comfy(server.url, transport=server.transport) as comfy:
+            job = await comfy.submit(prompts.slow(5), number=2.5)
+            assert await comfy.history.entry(job.prompt_id) is None
+            result = await job.wait()
+            entry = await comfy.history.entry(job.prompt_id)
+            assert entry is not None
+            assert (entry.prompt_id, entry.number) == (job.prompt_id, 2.5)
+            assert (entry.outputs, entry.output_nodes) == (result.nodes, ("9",))
+            assert (entry.status, entry.failure) == ("completed", None)
+            assert entry.prompt["3"]["class_type"] == "ProbeProgress"
+            assert entry.extra_data["client_id"] == comfy.client_id
+            assert entry.duration == pytest.approx(0.5, abs=0.1)
+            assert entry.raw["status"]["completed"] is True
+            assert await comfy.history.entry("unknown") is None
+            with pytest.raises(ExecutionFailedError):
+                await comfy.run(prompts.failing("no"))
+            failed = (await comfy.history.page(1))[0]
+            assert failed.status == "failed"
+            assert isinstance(failed.failure, wire.ExecutionError)
+            assert failed.failure.exception_message.strip() == "no"
+            interrupted = await comfy.queue.submit(prompts.slow())
+            await trio.sleep(0.5)
+            await comfy.queue.interrupt(interrupted.prompt_id)
+            await trio.sleep(0.5)
+            entry = await comfy.history.entry(interrupted.prompt_id)
+            assert entry is not None
+            assert entry.status == "cancelled"
+            assert isinstance(entry.failure, wire.ExecutionInterrupted)
+            assert entry.failure.node_id == "3"
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_pages_and_deletion(autojump_clock: MockClock, version: str) -> None:
+    async with open_embedded_server(version=version) as server:
+        async with (
+            open_comfy(server.url, transport=server.transport) as comfy,
+            open_comfy(server.url, transport=server.transport) as stranger,
+        ):
+            ids = [
+                (await each.run(prompts.image())).prompt_id
+                for each in (comfy, stranger, comfy, stranger, comfy)
+            ]
+
+            async def page(max_items: int | None = None, offset: int | None = None) -> list[str]:
+                entries = await comfy.history.page(max_items, offset=offset)
+                return [entry.prompt_id for entry in entries]
+
+            assert await page() == ids
+            assert await page(2) == ids[-2:]
+            assert await page(2, -1) == ids[-2:]
+            assert await page(9) == ids
+            assert await page(2, 0) == ids[:2]
+            assert await page(2, 2) == ids[2:4]
+            assert await page(2, 4) == ids[4:]
+            assert await page(2, 5) == []
+            assert await page(offset=3) == ids[3:]
+            await comfy.history.delete(ids[0], ids[2], ids[2], "unknown")
+            assert await page() == [ids[1], ids[3], ids[4]]
+            await comfy.history.delete()
+            await comfy.history.clear()
+            assert await page() == []
+            assert (await stranger.run(prompts.image()))["9"]
+
+
+async def test_deleting_the_history_harms_no_job_that_runs(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    job = await comfy.submit(prompts.slow(5))
+    await comfy.history.delete(job.prompt_id)
+    await comfy.history.clear()
+    assert (await job.wait())["9"]
+
+
+async def test_refusals(autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer) -> None:
+    server.faults.answer("*", 500, times=4)
+    with pytest.raises(ResponseError, match=r"GET .*/api/history/a was answered with .* 500"):
+        await comfy.history.entry("a")
+    with pytest.raises(ResponseError, match=r"GET .*/api/history.* was answered with .* 500"):
+        await comfy.history.page(2)
+    with pytest.raises(ResponseError, match=r"POST .*/api/history was answered with .* 500"):
+        await comfy.history.delete("a")
+    with pytest.raises(ResponseError, match=r"POST .*/api/history was answered with .* 500"):
+        await comfy.history.clear()

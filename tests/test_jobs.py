@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
+import prompts
 import pytest
+import trio
 from bad_replies import BAD_REPLIES, bad_reply, reply
 
-from comfy_trio import ResponseError, wire
+from comfy_trio import Comfy, ExecutionInterruptedError, JobInfo, ResponseError, open_comfy, wire
+from comfy_trio._replies import post
 from comfy_trio._routes._history import read_history
 from comfy_trio._routes._job_records import created
 from comfy_trio._routes._jobs import (
@@ -25,11 +28,17 @@ from comfy_trio._routes._jobs import (
     read_probe,
 )
 from comfy_trio._routes._queue import read_queue
+from comfy_trio.testing import open_embedded_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from trio.testing import MockClock
+
     from comfy_trio._replies import Reply
+    from comfy_trio.testing import EmbeddedServer
+
+VERSIONS = ["0.3.45", "0.3.56", "0.3.64", "0.6.0", "0.8.0", "0.9.0", "0.27.0"]
 
 FIXTURES = Path(__file__).parent / "fixtures"
 RECORDED: dict[str, Any] = json.loads((FIXTURES / "job_lists-0.27.0.json").read_text())
@@ -287,3 +296,194 @@ def test_whether_there_is_a_list(status: int, found: bool | None) -> None:
     assert read_probe(reply({}, status)) is found
     with pytest.raises(ResponseError):
         read_probe(reply({}, 503))
+
+
+# --- On a server ----------------------------------------------------------------------------------
+
+
+async def ids_of(comfy: Comfy, **query: Any) -> list[str]:
+    return [job.prompt_id for job in (await comfy.jobs.page(**query)).jobs]
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_lists_are_the_same_on_servers_that_have_none(
+    autojump_clock: MockClock, version: str
+) -> None:
+    async with open_embedded_server(version=version) as server:
+        async with open_comfy(server.url, transport=server.transport) as comfy:
+            assert await ids_of(comfy) == []
+            workflow = {"extra_pnginfo": {"workflow": {"id": "w"}}}
+            done = (await comfy.queue.submit(prompts.slow(8), extra_data=workflow)).prompt_id
+            await trio.sleep(2)
+            failed = (await comfy.queue.submit(prompts.failing())).prompt_id
+            await trio.sleep(2)
+            cancelled = (await comfy.queue.submit(prompts.slow())).prompt_id
+            await trio.sleep(1.5)
+            await comfy.queue.interrupt(cancelled)
+            await trio.sleep(2)
+            running = (await comfy.queue.submit(prompts.slow())).prompt_id
+            await trio.sleep(1)
+            pending = (await comfy.queue.submit(prompts.image(), extra_data=workflow)).prompt_id
+
+            everything = [pending, running, cancelled, failed, done]
+            page = await comfy.jobs.page()
+            assert [job.prompt_id for job in page.jobs] == everything
+            assert (page.offset, page.total, page.has_more) == (0, 5, False)
+            assert [job.status for job in page.jobs] == [
+                "pending",
+                "in_progress",
+                "cancelled",
+                "failed",
+                "completed",
+            ]
+            assert await ids_of(comfy, sort_order="asc") == everything[::-1]
+            assert await ids_of(comfy, status="cancelled") == [cancelled]
+            assert await ids_of(comfy, status="failed") == [failed]
+            assert await ids_of(comfy, status=["failed", "cancelled"]) == [cancelled, failed]
+            assert await ids_of(comfy, status={"pending", "in_progress"}) == [pending, running]
+            assert await ids_of(comfy, workflow_id="w") == [pending, done]
+            assert await ids_of(comfy, workflow_id="w", status="completed") == [done]
+            longest = await ids_of(comfy, sort_by="execution_duration")
+            assert longest[:2] == [cancelled, done]
+            page = await comfy.jobs.page(limit=2, offset=1)
+            assert [job.prompt_id for job in page.jobs] == everything[1:3]
+            assert (page.offset, page.total, page.has_more) == (1, 5, True)
+            assert await ids_of(comfy, offset=9) == []
+
+            for prompt_id, status in (
+                (pending, "pending"),
+                (running, "in_progress"),
+                (cancelled, "cancelled"),
+                (failed, "failed"),
+                (done, "completed"),
+                ("unknown", None),
+            ):
+                assert await comfy.jobs.status(prompt_id) == status
+            job = await comfy.jobs.info(done)
+            assert job is not None
+            assert job.duration == pytest.approx(0.8, abs=0.1)
+            assert (job.outputs_count, job.workflow_id, job.number) == (1, "w", 0)
+            assert job.outputs is not None
+            assert job.preview is not None
+            assert job.preview["filename"] == job.outputs["9"]["images"][0]["filename"]
+            assert job.prompt is not None
+            assert job.extra_data is not None
+            assert job.extra_data["client_id"] == comfy.client_id
+            job = await comfy.jobs.info(failed)
+            assert job is not None
+            assert job.failure is not None
+            assert job.failure.node_id == "3"
+            await comfy.queue.interrupt_whatever_runs()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_cancelling(autojump_clock: MockClock, version: str) -> None:
+    async with open_embedded_server(version=version) as server:
+        async with (
+            open_comfy(server.url, transport=server.transport) as comfy,
+            open_comfy(server.url, transport=server.transport) as stranger,
+        ):
+            running = await comfy.submit(prompts.slow())
+            theirs = await stranger.submit(prompts.slow(5))
+            pending = [await comfy.submit(prompts.image()) for _ in range(3)]
+            await trio.sleep(0.5)
+            assert await comfy.jobs.cancel(pending[0].prompt_id)
+            assert not running.done
+            assert await comfy.jobs.cancel(*(job.prompt_id for job in [running, *pending]), "x/y")
+            for job in [running, *pending]:
+                with pytest.raises(ExecutionInterruptedError) as caught:
+                    await job.wait()
+                assert caught.value.by_us
+            assert (await theirs.wait())["9"]
+            assert not await comfy.jobs.cancel(theirs.prompt_id, running.prompt_id)
+            assert not await comfy.jobs.cancel()
+            alien = await stranger.submit(prompts.slow())
+            await trio.sleep(0.5)
+            assert await comfy.jobs.cancel(alien.prompt_id)
+            with pytest.raises(ExecutionInterruptedError) as caught:
+                await alien.wait()
+            assert not caught.value.by_us
+            statistics = server.statistics()
+            assert statistics.pending == statistics.running == 0
+
+
+@pytest.mark.parametrize(
+    ("version", "asked"),
+    [("0.3.64", "unknown"), ("0.8.0", "GET /jobs"), ("0.9.0", "GET /jobs")],
+)
+async def test_whether_there_is_a_list_is_asked_once(
+    autojump_clock: MockClock, version: str, asked: str
+) -> None:
+    async with open_embedded_server(version=version) as server:
+        async with open_comfy(server.url, transport=server.transport) as comfy:
+
+            async def look() -> None:
+                for _ in range(3):
+                    await comfy.jobs.page(status="failed")
+                    await comfy.jobs.info("x")
+
+            await look()
+            served = 3 if version == "0.9.0" else 0
+            assert server.statistics().requests[asked] == 1 + served
+            server.faults.drop_sockets()
+            await trio.sleep(5)
+            await look()
+            assert server.statistics().requests[asked] == 2 * (1 + served)
+
+
+async def test_a_list_over_which_the_server_fails(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    """One prompt with a null in its extra data spoils every list of a server."""
+    first = await comfy.run(prompts.slow(3))
+    assert await ids_of(comfy) == [first.prompt_id]
+    body = {"prompt": prompts.image(), "extra_data": {"extra_pnginfo": None}}
+    await comfy._session.http.request(post("/prompt", body))
+    await trio.sleep(1)
+    async with open_comfy(server.url, transport=server.transport) as other:
+        page = await other.jobs.page()
+        for each in (comfy, other):
+            assert await each.jobs.page() == page
+            assert (page.total, page.jobs[-1].prompt_id) == (2, first.prompt_id)
+            found = await each.jobs.info(first.prompt_id)
+            assert found is not None
+            assert found.status == "completed"
+        await other.history.delete(page.jobs[0].prompt_id)
+        before = server.statistics().requests.get("GET /history", 0)
+        assert await ids_of(other) == await ids_of(comfy) == [first.prompt_id]
+        assert server.statistics().requests.get("GET /history", 0) == before
+
+
+async def test_arguments_that_make_no_sense(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    before = server.statistics().requests
+    queries: list[dict[str, Any]] = [
+        {"status": "done"},
+        {"status": []},
+        {"sort_order": "up"},
+        {"limit": 0},
+    ]
+    for odd in queries:
+        with pytest.raises(ValueError, match=next(iter(odd)).split("_")[0]):
+            await comfy.jobs.page(**odd)
+    assert server.statistics().requests == before
+
+
+@pytest.mark.parametrize("status", [401, 502])
+async def test_refusals(
+    status: int, autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    for _ in range(2):
+        server.faults.answer("*", status, times=2)
+        with pytest.raises(ResponseError, match=f"HTTP status {status}"):
+            await comfy.jobs.page()
+        with pytest.raises(ResponseError, match=f"HTTP status {status}"):
+            await comfy.jobs.info("a")
+        assert await ids_of(comfy) == []
+
+
+def test_a_job_of_a_list_is_a_value() -> None:
+    job = read_job(reply({"id": "p", "status": "completed"}))
+    assert isinstance(job, JobInfo)
+    assert job == read_job(reply({"id": "p", "status": "completed", "new": 1}))
