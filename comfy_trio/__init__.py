@@ -75,22 +75,33 @@ if TYPE_CHECKING:
     from ._mailbox import Subscription as Subscription
     from ._namespaces._feature_flags import FeatureFlagsNamespace as FeatureFlagsNamespace
     from ._namespaces._file import FileNamespace as FileNamespace
+    from ._namespaces._history import HistoryNamespace as HistoryNamespace
+    from ._namespaces._jobs import JobsNamespace as JobsNamespace
     from ._namespaces._misc import MiscNamespace as MiscNamespace
     from ._namespaces._model import ModelNamespace as ModelNamespace
     from ._namespaces._node import NodeNamespace as NodeNamespace
+    from ._namespaces._queue import QueueNamespace as QueueNamespace
     from ._namespaces._system import SystemNamespace as SystemNamespace
     from ._namespaces._user import UserNamespace as UserNamespace
     from ._namespaces._user_data import UserDataNamespace as UserDataNamespace
     from ._prompt_builder import PromptBuilder as PromptBuilder
     from ._result import JobResult as JobResult
     from ._result import ReceivedImage as ReceivedImage
+    from ._routes._history import HistoryEntry as HistoryEntry
+    from ._routes._jobs import JobInfo as JobInfo
+    from ._routes._jobs import JobPage as JobPage
     from ._routes._misc import GlobalSubgraph as GlobalSubgraph
     from ._routes._model import ModelFile as ModelFile
     from ._routes._model import ModelFolder as ModelFolder
     from ._routes._model import ModelPreview as ModelPreview
+    from ._routes._queue import QueueEntry as QueueEntry
+    from ._routes._queue import QueueState as QueueState
+    from ._routes._record import JobStatus as JobStatus
     from ._routes._system import ServerInfo as ServerInfo
     from ._routes._user import Users as Users
     from ._routes._user_data import UserDataEntry as UserDataEntry
+    from ._submission import Submission as Submission
+    from ._submission import SubmitOptions as SubmitOptions
     from ._transpile import transpile as transpile
     from ._transport import Transport as Transport
     from ._transport import WebSocket as WebSocket
@@ -131,19 +142,27 @@ _HOMES = {
     "_mailbox": "Subscription",
     "_namespaces._feature_flags": "FeatureFlagsNamespace",
     "_namespaces._file": "FileNamespace",
+    "_namespaces._history": "HistoryNamespace",
+    "_namespaces._jobs": "JobsNamespace",
     "_namespaces._misc": "MiscNamespace",
     "_namespaces._model": "ModelNamespace",
     "_namespaces._node": "NodeNamespace",
+    "_namespaces._queue": "QueueNamespace",
     "_namespaces._system": "SystemNamespace",
     "_namespaces._user": "UserNamespace",
     "_namespaces._user_data": "UserDataNamespace",
     "_prompt_builder": "PromptBuilder",
     "_result": "JobResult ReceivedImage",
+    "_routes._history": "HistoryEntry",
+    "_routes._jobs": "JobInfo JobPage",
     "_routes._misc": "GlobalSubgraph",
     "_routes._model": "ModelFile ModelFolder ModelPreview",
+    "_routes._queue": "QueueEntry QueueState",
+    "_routes._record": "JobStatus",
     "_routes._system": "ServerInfo",
     "_routes._user": "Users",
     "_routes._user_data": "UserDataEntry",
+    "_submission": "Submission SubmitOptions",
     "_transpile": "transpile",
     "_transport": "Transport WebSocket WebSocketClosed WebSocketRejected WebSocketUnreachable",
     "_unknown_node": "UnknownNode",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, final
 
 import trio
 
+from ._learned import Learned
 from ._logging import logger
 
 if TYPE_CHECKING:
@@ -28,15 +29,10 @@ class Foresight:
     def __init__(self, session: Session, client: Namespaces) -> None:
         self._session = session
         self._client = client
-        self._rules: ValidationRules | None = None
-        self._learned_after = 0
+        # A server that was away may have come back with other classes, and as another version.
+        self._rules: Learned[ValidationRules] = Learned(lambda: session.reconnections)
         self._asking = trio.Lock()
         self._told: set[str] = set()
-
-    @property
-    def _knows(self) -> bool:
-        # A server that was away may have come back with other classes, and as another version.
-        return self._rules is not None and self._learned_after == self._session.reconnections
 
     async def judge(
         self, prompt: JSONObject, *, refresh: bool, attached: Collection[tuple[str, str]]
@@ -52,20 +48,20 @@ class Foresight:
             ResponseError, ServerUnreachableError, DisconnectedError: a request failed.
         """
         async with self._asking:
-            rules = self._rules
-            if rules is None or refresh or not self._knows:
+            rules = self._rules.value
+            if rules is None or refresh:
                 rules = await self._learn()
         return _judge(prompt, self._client.node._latest, rules, attached)
 
     async def _learn(self) -> ValidationRules:
         from ._check import rules_of
 
-        reconnections = self._session.reconnections
+        asked = self._rules.moment
         info = await self._client.system.info()
         await self._client.node.definitions()
-        self._rules = rules_of(info.version)
-        self._learned_after = reconnections
-        return self._rules
+        rules = rules_of(info.version)
+        self._rules.learn(rules, asked)
+        return rules
 
     def stop_what_is_refused(self, prompt: JSONObject) -> None:
         """Raise if the server is certain to refuse a prompt, and log what it would overlook.
@@ -73,9 +69,10 @@ class Foresight:
         Raises:
             EnqueueFailedError: it is.
         """
-        if self._rules is None or not self._knows:
+        rules = self._rules.value
+        if rules is None:
             return
-        validation = _judge(prompt, self._client.node._latest, self._rules)
+        validation = _judge(prompt, self._client.node._latest, rules)
         if not validation.accepted and validation.certain:
             validation.raise_if_refused(url=self._session.address.http_url(PROMPT_ROUTE))
         for finding in validation.warnings:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, final
 from weakref import WeakSet
 
@@ -18,6 +19,7 @@ from ._logging import logger
 from ._mailbox import Mailbox
 from ._nursery import open_service_nursery
 from ._replies import QUEUE_LENGTH, require_comfyui
+from ._stopper import Stopper
 from ._supervisor import JobSupervisor
 
 if TYPE_CHECKING:
@@ -86,8 +88,9 @@ class Session:
             on_event=self._on_event,
             on_reconnected=self._on_reconnected,
         )
-        self.supervisor = JobSupervisor(self.http, self.cleanup_http, lambda: self.connection.state)
         self.reconnections = 0
+        stopper = Stopper(self.cleanup_http, lambda: self.reconnections)
+        self.supervisor = JobSupervisor(self.http, stopper, lambda: self.connection.state)
         self._reconnected = trio.Event()
         self._subscribers: WeakSet[Mailbox[ServerEvent]] = WeakSet()
         self._event_numbers = itertools.count()
@@ -129,8 +132,13 @@ class Session:
         self._subscribers.add(mailbox)
         return mailbox
 
-    def start_job(self, plan: JobPlan, request: Request) -> JobTracker:
+    def start_job(self, plan: JobPlan, request: Request, *, follow: bool = True) -> JobTracker:
         """Start a job in the background, and return its tracker.
+
+        Args:
+            plan: The job.
+            request: The POST of it.
+            follow: Whether the job is this client's until it ends, or only until the server has it.
 
         Raises:
             trio.ClosedResourceError: the session is over.
@@ -138,7 +146,8 @@ class Session:
         if self._nursery is None:
             raise trio.ClosedResourceError("this client's block is over")
         tracker = self.supervisor.register(plan)
-        self._nursery.start_soon(self.supervisor.run_job, tracker, request)
+        run_job = partial(self.supervisor.run_job, tracker, request, follow=follow)
+        self._nursery.start_soon(run_job)
         return tracker
 
     async def _connect(self, nursery: trio.Nursery) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
+from ._secrets import without_secrets
 from ._util import as_object, is_list, is_object
 
 if TYPE_CHECKING:
@@ -359,6 +360,8 @@ def _decode_executed(data: JSONObject) -> Executed:
 
 def decode_execution_error(data: JSONObject) -> ExecutionError:
     """Read the data of an ``execution_error``, from a frame or from a history's messages."""
+    told = as_object(data.get("current_inputs"))
+    inputs = without_secrets(told)
     return ExecutionError(
         prompt_id=_text(data["prompt_id"]),
         node_id=_text_or_none(data.get("node_id")),
@@ -367,10 +370,10 @@ def decode_execution_error(data: JSONObject) -> ExecutionError:
         exception_message=_text_or_none(data.get("exception_message")) or "",
         traceback=_texts(data.get("traceback")),
         executed=_texts(data.get("executed")),
-        current_inputs=as_object(data.get("current_inputs")),
+        current_inputs=inputs,
         current_outputs=data.get("current_outputs"),
         timestamp=_timestamp(data),
-        data=data,
+        data={**data, "current_inputs": inputs} if told else data,
     )
 
 

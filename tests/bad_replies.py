@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from comfy_trio import AuthenticationError, RequestTooLargeError, ResponseError
-from comfy_trio._replies import Reply
+from comfy_trio._replies import Reply, get
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,6 +41,15 @@ BAD: Final[dict[str, tuple[int, bytes, str, type[ResponseError]]]] = {
 }
 
 
+BAD_REPLIES: Final[dict[str, tuple[int, bytes, str, type[ResponseError]]]] = {
+    **BAD,
+    "missing": (404, b"", "application/octet-stream", ResponseError),
+    "wrong method": (405, b"405: Method Not Allowed", "text/plain", ResponseError),
+    "null": (200, b"null", "application/json", ResponseError),
+}
+"""Those that mean something to some readers, too."""
+
+
 def reply_to(
     request: Request, body: Any, status: int = 200, content_type: str = "application/json"
 ) -> Reply:
@@ -65,3 +74,14 @@ def check_refuses(read: Callable[[Reply], object], request: Request, body: Any) 
     """See that a reader raises the typed error for JSON of the wrong shape."""
     with pytest.raises(ResponseError, match="should have been answered with"):
         pytest.fail(f"{body!r} is read as {read(reply_to(request, body))!r}")
+
+
+def bad_reply(name: str) -> tuple[Reply, type[ResponseError]]:
+    """One of `BAD_REPLIES`, and the error that tells of it."""
+    status, content, content_type, error = BAD_REPLIES[name]
+    return reply_to(get("/x"), content, status, content_type), error
+
+
+def reply(body: Any, status: int = 200) -> Reply:
+    """A reply, where what was asked does not matter."""
+    return reply_to(get("/x"), body, status)

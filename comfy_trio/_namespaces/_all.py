@@ -5,13 +5,19 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from .._submitter import Submitter
+
 if TYPE_CHECKING:
     from .._session import Session
+    from .._util import JSONObject
     from ._feature_flags import FeatureFlagsNamespace
     from ._file import FileNamespace
+    from ._history import HistoryNamespace
+    from ._jobs import JobsNamespace
     from ._misc import MiscNamespace
     from ._model import ModelNamespace
     from ._node import NodeNamespace
+    from ._queue import QueueNamespace
     from ._system import SystemNamespace
     from ._user import UserNamespace
 
@@ -20,6 +26,11 @@ class Namespaces:
     """What `Comfy` offers of its server, by groups of routes."""
 
     _session: Session
+    _extra_data: JSONObject
+
+    @cached_property
+    def _submitter(self) -> Submitter:
+        return Submitter(self._session, self, self._extra_data)
 
     @cached_property
     def feature_flags(self) -> FeatureFlagsNamespace:
@@ -34,6 +45,20 @@ class Namespaces:
         from ._file import FileNamespace
 
         return FileNamespace._create(self._session.http)
+
+    @cached_property
+    def history(self) -> HistoryNamespace:
+        """The jobs that are over."""
+        from ._history import HistoryNamespace
+
+        return HistoryNamespace._create(self._session.http)
+
+    @cached_property
+    def jobs(self) -> JobsNamespace:
+        """The jobs that wait, run or are over, whoever's they are."""
+        from ._jobs import JobsNamespace
+
+        return JobsNamespace._create(self._session)
 
     @cached_property
     def misc(self) -> MiscNamespace:
@@ -55,6 +80,13 @@ class Namespaces:
         from ._node import NodeNamespace
 
         return NodeNamespace._create(self._session.http)
+
+    @cached_property
+    def queue(self) -> QueueNamespace:
+        """The jobs that wait or run, whoever's they are."""
+        from ._queue import QueueNamespace
+
+        return QueueNamespace._create(self._session, self._submitter)
 
     @cached_property
     def system(self) -> SystemNamespace:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import _feature_flags, _file, _misc, _model, _node, _system, _user
+from . import _feature_flags, _file, _history, _jobs, _misc, _model, _node, _queue, _system, _user
 
 if TYPE_CHECKING:
     from ._row import Row
@@ -12,9 +12,12 @@ if TYPE_CHECKING:
 ROWS: tuple[Row, ...] = (
     *_feature_flags.ROWS,
     *_file.ROWS,
+    *_history.ROWS,
+    *_jobs.ROWS,
     *_misc.ROWS,
     *_model.ROWS,
     *_node.ROWS,
+    *_queue.ROWS,
     *_system.ROWS,
     *_user.ROWS,
 )
