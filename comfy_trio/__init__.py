@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from ._errors import ExecutionInterruptedError as ExecutionInterruptedError
     from ._errors import FailedCacheError as FailedCacheError
     from ._errors import FileError as FileError
+    from ._errors import ForbiddenError as ForbiddenError
     from ._errors import InputError as InputError
     from ._errors import InternalError as InternalError
     from ._errors import JobError as JobError
@@ -71,9 +72,12 @@ if TYPE_CHECKING:
     from ._mailbox import Subscription as Subscription
     from ._namespaces._file import FileNamespace as FileNamespace
     from ._namespaces._node import NodeNamespace as NodeNamespace
+    from ._namespaces._terminal import TerminalNamespace as TerminalNamespace
     from ._prompt_builder import PromptBuilder as PromptBuilder
     from ._result import JobResult as JobResult
     from ._result import ReceivedImage as ReceivedImage
+    from ._routes._terminal import TerminalEntry as TerminalEntry
+    from ._routes._terminal import TerminalLog as TerminalLog
     from ._transpile import transpile as transpile
     from ._transport import Transport as Transport
     from ._transport import WebSocket as WebSocket
@@ -99,8 +103,8 @@ _HOMES = {
     "_errors": (
         "AuthenticationError ComfyError CustomEventError DisconnectedError EnqueueFailedError"
         " ErrorCode ExecutionFailedError ExecutionInterruptedError FailedCacheError FileError"
-        " InputError InternalError JobError MissingNodeError NodeErrors NotComfyUIError"
-        " ReplySummary RequestTooLargeError ResponseError ServerUnreachableError"
+        " ForbiddenError InputError InternalError JobError MissingNodeError NodeErrors"
+        " NotComfyUIError ReplySummary RequestTooLargeError ResponseError ServerUnreachableError"
         " UnsupportedError WentMissingError WorkflowError"
     ),
     "_events": (
@@ -112,8 +116,10 @@ _HOMES = {
     "_mailbox": "Subscription",
     "_namespaces._file": "FileNamespace",
     "_namespaces._node": "NodeNamespace",
+    "_namespaces._terminal": "TerminalNamespace",
     "_prompt_builder": "PromptBuilder",
     "_result": "JobResult ReceivedImage",
+    "_routes._terminal": "TerminalEntry TerminalLog",
     "_transpile": "transpile",
     "_transport": "Transport WebSocket WebSocketClosed WebSocketRejected WebSocketUnreachable",
     "_unknown_node": "UnknownNode",

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .._session import Session
     from ._file import FileNamespace
     from ._node import NodeNamespace
+    from ._terminal import TerminalNamespace
 
 
 class Namespaces:
@@ -29,3 +30,10 @@ class Namespaces:
         from ._node import NodeNamespace
 
         return NodeNamespace._create(self._session.http)
+
+    @cached_property
+    def terminal(self) -> TerminalNamespace:
+        """The server's log."""
+        from ._terminal import TerminalNamespace
+
+        return TerminalNamespace._create(self._session)

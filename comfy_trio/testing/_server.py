@@ -27,6 +27,7 @@ from ._memory import MemoryTransport
 from ._prompt_routes import PromptRoutes
 from ._registry import core_nodes, custom_validations, object_info
 from ._tcp import TCPFront
+from ._terminal_routes import TerminalRoutes
 from ._versions import DEFAULT_VERSION, capabilities
 from ._websocket import WebSocketRoute
 
@@ -61,6 +62,8 @@ class ServerStatistics:
     """Prompts that are over and not forgotten."""
     cached: int
     """Outputs of nodes that are kept."""
+    log_subscribers: int
+    """Clients that follow the log of the terminal, as far as the server knows."""
     worker_alive: bool
     """False once a prompt has killed the worker, as some do with the real server too."""
     requests: Mapping[str, int]
@@ -106,12 +109,17 @@ class EmbeddedServer(metaclass=NoPublicConstructor):
             running=len(queue.running),
             history=len(queue.history),
             cached=self._engine.cached(),
+            log_subscribers=len(self._engine.terminal.subscribers),
             worker_alive=self._engine.worker_alive,
             requests=dict(self._app.requests),
         )
 
+    def log(self, message: str) -> None:
+        """Write a line to the terminal's log, which is at `/internal/logs`; it is not printed."""
+        self._engine.terminal.info(message)
+
     def restart(self) -> None:
-        """Lose queue, history, cache and sockets, as a server does that is started anew.
+        """Lose queue, history, cache, log and sockets, as a server does that is started anew.
 
         Files stay, but for those in ``temp``.
         """
@@ -209,7 +217,11 @@ async def open_embedded_server(
             *InfoRoutes(can, info, files, max_upload_size).routes(),
             *FileRoutes(files, max_upload_size).routes(),
         ]
-        all_routes = [*JobRoutes(engine, max_upload_size).routes(), *with_api(routes)]
+        all_routes = [
+            *JobRoutes(engine, max_upload_size).routes(),
+            *TerminalRoutes(engine.terminal, max_upload_size).routes(),
+            *with_api(routes),
+        ]
         faults._routes = {WEBSOCKET_ROUTE, *map(route_name, all_routes)}
         app = Application(
             all_routes,
