@@ -71,11 +71,15 @@ if TYPE_CHECKING:
     from ._job import Job as Job
     from ._mailbox import Subscription as Subscription
     from ._namespaces._file import FileNamespace as FileNamespace
+    from ._namespaces._monitor import MonitorNamespace as MonitorNamespace
     from ._namespaces._node import NodeNamespace as NodeNamespace
     from ._namespaces._terminal import TerminalNamespace as TerminalNamespace
     from ._prompt_builder import PromptBuilder as PromptBuilder
     from ._result import JobResult as JobResult
     from ._result import ReceivedImage as ReceivedImage
+    from ._routes._monitor import Gpu as Gpu
+    from ._routes._monitor import GpuReading as GpuReading
+    from ._routes._monitor import MonitorReading as MonitorReading
     from ._routes._terminal import TerminalEntry as TerminalEntry
     from ._routes._terminal import TerminalLog as TerminalLog
     from ._transpile import transpile as transpile
@@ -115,10 +119,12 @@ _HOMES = {
     "_job": "Job",
     "_mailbox": "Subscription",
     "_namespaces._file": "FileNamespace",
+    "_namespaces._monitor": "MonitorNamespace",
     "_namespaces._node": "NodeNamespace",
     "_namespaces._terminal": "TerminalNamespace",
     "_prompt_builder": "PromptBuilder",
     "_result": "JobResult ReceivedImage",
+    "_routes._monitor": "Gpu GpuReading MonitorReading",
     "_routes._terminal": "TerminalEntry TerminalLog",
     "_transpile": "transpile",
     "_transport": "Transport WebSocket WebSocketClosed WebSocketRejected WebSocketUnreachable",

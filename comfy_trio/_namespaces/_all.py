@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .._session import Session
     from ._file import FileNamespace
+    from ._monitor import MonitorNamespace
     from ._node import NodeNamespace
     from ._terminal import TerminalNamespace
 
@@ -30,6 +31,13 @@ class Namespaces:
         from ._node import NodeNamespace
 
         return NodeNamespace._create(self._session.http)
+
+    @cached_property
+    def monitor(self) -> MonitorNamespace:
+        """What the server's machine is busy with, where Crystools is installed."""
+        from ._monitor import MonitorNamespace
+
+        return MonitorNamespace._create(self._session)
 
     @cached_property
     def terminal(self) -> TerminalNamespace:

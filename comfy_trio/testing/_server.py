@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping
     from os import PathLike
 
+    from ._extension import Extension
     from ._node_type import NodeType
 
 MAX_UPLOAD_SIZE = 100 * 2**20
@@ -88,6 +89,7 @@ class EmbeddedServer(metaclass=NoPublicConstructor):
     """The version of ComfyUI that it plays."""
     _engine: Engine
     _app: Application
+    _extensions: tuple[Extension, ...]
     _base_path: str
 
     def __repr__(self) -> str:
@@ -125,6 +127,8 @@ class EmbeddedServer(metaclass=NoPublicConstructor):
         """
         self.faults.drop_sockets()
         self._engine.restart()
+        for extension in self._extensions:
+            extension.restart()
 
     @asynccontextmanager
     async def listen(self, host: str = "127.0.0.1", port: int = 0) -> AsyncGenerator[str, None]:
@@ -171,6 +175,7 @@ async def open_embedded_server(
     *,
     version: str = DEFAULT_VERSION,
     nodes: Iterable[NodeType] = (),
+    extensions: Iterable[Extension] = (),
     base_directory: str | PathLike[str] | None = None,
     seconds_per_step: float = DEFAULT_SECONDS_PER_STEP,
     base_path: str = "",
@@ -185,6 +190,7 @@ async def open_embedded_server(
     Args:
         version: The version of ComfyUI to play.
         nodes: Node types of your own, besides the core ones; they replace those of equal name.
+        extensions: Such as `Crystools`. Default: none, as with a server that is newly installed.
         base_directory: Where ``input``, ``output`` and ``temp`` are. Default: a temporary
             directory, which is deleted in the end.
         seconds_per_step: How long a step of a sampler takes.
@@ -194,7 +200,9 @@ async def open_embedded_server(
     Raises:
         ValueError: `version` is no version, or too old a one.
     """
-    can = capabilities(version)
+    extensions = tuple(extensions)
+    features = {k: v for each in extensions for k, v in each.manager_features().items()}
+    can = attrs.evolve(capabilities(version), manager_features=features)
     base_path = base_path.rstrip("/")
     types = {node.class_type: node for node in (*core_nodes(seconds_per_step), *nodes)}
     with (
@@ -216,6 +224,7 @@ async def open_embedded_server(
             *PromptRoutes(engine, info, custom, max_upload_size).routes(),
             *InfoRoutes(can, info, files, max_upload_size).routes(),
             *FileRoutes(files, max_upload_size).routes(),
+            *(route for extension in extensions for route in extension.routes(engine)),
         ]
         all_routes = [
             *JobRoutes(engine, max_upload_size).routes(),
@@ -232,6 +241,8 @@ async def open_embedded_server(
         )
         async with open_service_nursery() as nursery:
             nursery.start_soon(engine.run)
+            for extension in extensions:
+                nursery.start_soon(extension.run)
             transport = MemoryTransport(app, nursery, faults)
             try:
                 yield EmbeddedServer._create(
@@ -242,6 +253,7 @@ async def open_embedded_server(
                     version=can.text,
                     engine=engine,
                     app=app,
+                    extensions=extensions,
                     base_path=base_path,
                 )
             finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
@@ -43,6 +43,7 @@ class Capabilities:
         uuid_prompt_ids: ``prompt_id`` must be a canonical UUID.
         deploy_environment: `/system_stats` has that key.
         job_cancel: ``POST /api/jobs/{id}/cancel`` and ``POST /api/jobs/cancel`` exist.
+        manager_features: What ComfyUI-Manager adds to the features, if it is installed.
     """
 
     version: tuple[int, ...]
@@ -64,6 +65,7 @@ class Capabilities:
     uuid_prompt_ids: bool
     deploy_environment: bool
     job_cancel: bool
+    manager_features: JSONObject = attrs.field(factory=dict[str, Any])
 
     def features(self, max_upload_size: int) -> JSONObject:
         """The flags that `/features` and the ``feature_flags`` frame tell."""
@@ -72,7 +74,7 @@ class Capabilities:
             "max_upload_size": max_upload_size,
         }
         if self.manager_feature:
-            flags["extension"] = {"manager": {"supports_v4": True}}
+            flags["extension"] = {"manager": {"supports_v4": True, **self.manager_features}}
         if self.node_replacements:
             flags["node_replacements"] = True
         if self.assets_feature:
@@ -118,5 +120,5 @@ def capabilities(version: str) -> Capabilities:
     if number < OLDEST_VERSION:
         oldest = ".".join(map(str, OLDEST_VERSION))
         raise ValueError(f"version must be at least {oldest}, not {version!r}")
-    flags = {name: number >= since for name, since in _SINCE.items()}
+    flags: dict[str, Any] = {name: number >= since for name, since in _SINCE.items()}
     return Capabilities(version=number, text=version.removeprefix("v"), **flags)
