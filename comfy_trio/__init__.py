@@ -71,12 +71,22 @@ if TYPE_CHECKING:
     from ._job import Job as Job
     from ._mailbox import Subscription as Subscription
     from ._namespaces._file import FileNamespace as FileNamespace
+    from ._namespaces._manager import ManagerNamespace as ManagerNamespace
     from ._namespaces._monitor import MonitorNamespace as MonitorNamespace
     from ._namespaces._node import NodeNamespace as NodeNamespace
     from ._namespaces._terminal import TerminalNamespace as TerminalNamespace
     from ._prompt_builder import PromptBuilder as PromptBuilder
     from ._result import JobResult as JobResult
     from ._result import ReceivedImage as ReceivedImage
+    from ._routes._manager_protocol import ManagerGeneration as ManagerGeneration
+    from ._routes._manager_values import ComfyUIVersions as ComfyUIVersions
+    from ._routes._manager_values import InstalledPack as InstalledPack
+    from ._routes._manager_values import ManagerChannels as ManagerChannels
+    from ._routes._manager_values import ManagerModel as ManagerModel
+    from ._routes._manager_values import ManagerPack as ManagerPack
+    from ._routes._manager_values import ManagerQueueStatus as ManagerQueueStatus
+    from ._routes._manager_values import ManagerTaskResult as ManagerTaskResult
+    from ._routes._manager_values import PackNodes as PackNodes
     from ._routes._monitor import Gpu as Gpu
     from ._routes._monitor import GpuReading as GpuReading
     from ._routes._monitor import MonitorReading as MonitorReading
@@ -119,11 +129,17 @@ _HOMES = {
     "_job": "Job",
     "_mailbox": "Subscription",
     "_namespaces._file": "FileNamespace",
+    "_namespaces._manager": "ManagerNamespace",
     "_namespaces._monitor": "MonitorNamespace",
     "_namespaces._node": "NodeNamespace",
     "_namespaces._terminal": "TerminalNamespace",
     "_prompt_builder": "PromptBuilder",
     "_result": "JobResult ReceivedImage",
+    "_routes._manager_protocol": "ManagerGeneration",
+    "_routes._manager_values": (
+        "ComfyUIVersions InstalledPack ManagerChannels ManagerModel ManagerPack"
+        " ManagerQueueStatus ManagerTaskResult PackNodes"
+    ),
     "_routes._monitor": "Gpu GpuReading MonitorReading",
     "_routes._terminal": "TerminalEntry TerminalLog",
     "_transpile": "transpile",

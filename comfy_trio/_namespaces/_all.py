@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .._session import Session
     from ._file import FileNamespace
+    from ._manager import ManagerNamespace
     from ._monitor import MonitorNamespace
     from ._node import NodeNamespace
     from ._terminal import TerminalNamespace
@@ -31,6 +32,13 @@ class Namespaces:
         from ._node import NodeNamespace
 
         return NodeNamespace._create(self._session.http)
+
+    @cached_property
+    def manager(self) -> ManagerNamespace:
+        """Packs of custom nodes, where ComfyUI-Manager is installed."""
+        from ._manager import ManagerNamespace
+
+        return ManagerNamespace._create(self._session)
 
     @cached_property
     def monitor(self) -> MonitorNamespace:

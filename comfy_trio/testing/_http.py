@@ -27,6 +27,14 @@ class PayloadTooLarge(Exception):
         super().__init__(f"Maximum request body size {limit} exceeded, actual body size {size}")
 
 
+class ServerGoesDown(Exception):
+    """The server is started anew, and does not answer any more."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the server is down for {seconds} s")
+        self.seconds = seconds
+
+
 def json_reply(data: JSON, status: int = 200) -> Response:
     """A JSON reply, with the ``NaN`` tokens that the real server lets through."""
     return Response(json.dumps(data).encode(), status, media_type=JSON_TYPE)

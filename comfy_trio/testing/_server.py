@@ -32,7 +32,7 @@ from ._versions import DEFAULT_VERSION, capabilities
 from ._websocket import WebSocketRoute
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
     from os import PathLike
 
     from ._extension import Extension
@@ -89,7 +89,7 @@ class EmbeddedServer(metaclass=NoPublicConstructor):
     """The version of ComfyUI that it plays."""
     _engine: Engine
     _app: Application
-    _extensions: tuple[Extension, ...]
+    _restart: Callable[[], None]
     _base_path: str
 
     def __repr__(self) -> str:
@@ -125,10 +125,7 @@ class EmbeddedServer(metaclass=NoPublicConstructor):
 
         Files stay, but for those in ``temp``.
         """
-        self.faults.drop_sockets()
-        self._engine.restart()
-        for extension in self._extensions:
-            extension.restart()
+        self._restart()
 
     @asynccontextmanager
     async def listen(self, host: str = "127.0.0.1", port: int = 0) -> AsyncGenerator[str, None]:
@@ -190,7 +187,7 @@ async def open_embedded_server(
     Args:
         version: The version of ComfyUI to play.
         nodes: Node types of your own, besides the core ones; they replace those of equal name.
-        extensions: Such as `Crystools`. Default: none, as with a server that is newly installed.
+        extensions: Such as `Crystools` or `ComfyUIManager`. Default: none.
         base_directory: Where ``input``, ``output`` and ``temp`` are. Default: a temporary
             directory, which is deleted in the end.
         seconds_per_step: How long a step of a sampler takes.
@@ -232,12 +229,20 @@ async def open_embedded_server(
             *with_api(routes),
         ]
         faults._routes = {WEBSOCKET_ROUTE, *map(route_name, all_routes)}
+
+        def restart() -> None:
+            faults.drop_sockets()
+            engine.restart()
+            for extension in extensions:
+                extension.restart()
+
         app = Application(
             all_routes,
             WebSocketRoute(engine, faults, max_upload_size),
             faults,
             can,
             base_path,
+            restart,
         )
         async with open_service_nursery() as nursery:
             nursery.start_soon(engine.run)
@@ -253,7 +258,7 @@ async def open_embedded_server(
                     version=can.text,
                     engine=engine,
                     app=app,
-                    extensions=extensions,
+                    restart=restart,
                     base_path=base_path,
                 )
             finally:

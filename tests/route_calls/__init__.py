@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import _file, _monitor, _node, _terminal
+from . import _file, _manager, _monitor, _node, _terminal
 
 if TYPE_CHECKING:
     from ._row import Row
 
-ROWS: tuple[Row, ...] = (*_file.ROWS, *_monitor.ROWS, *_node.ROWS, *_terminal.ROWS)
+ROWS: tuple[Row, ...] = (*_file.ROWS, *_manager.ROWS, *_monitor.ROWS, *_node.ROWS, *_terminal.ROWS)
