@@ -393,6 +393,19 @@ async def test_results_while_the_socket_is_away(version: str, autojump_clock: Mo
                     await comfy.manager.run_queue()
 
 
+async def test_version_3_tells_of_all_tasks_in_the_end(autojump_clock: MockClock) -> None:
+    async with opened({"version": "3.41"}) as (comfy, server, _):
+        ids = [await comfy.manager.update(PACK) for _ in range(9)]
+        async with trio.open_nursery() as nursery:
+
+            @nursery.start_soon
+            async def lose() -> None:
+                await trio.sleep(2.5)
+                server.faults.drop_sockets()
+
+            assert list(await comfy.manager.run_queue()) == ids
+
+
 async def test_results_that_are_lost(autojump_clock: MockClock) -> None:
     async with opened({"version": "3.41"}, reconnect=ReconnectPolicy(attempts=1)) as (
         comfy,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import deque
 from typing import TYPE_CHECKING
 
 import attrs
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 POLL = 1.0
 """Seconds between two looks at the queue, whose messages may be lost."""
+HISTORY = 10_000
+"""Results that Manager 4 keeps."""
 REFUSED = "refused: Manager's security level forbids it, or Manager does not know it"
 """All that is known of a task that a batch refuses."""
 
@@ -56,7 +59,7 @@ class ManagerQueue:
         self._protocol = protocol
         self._batch: list[ManagerTask] = []
         """What waits here because it takes a batch."""
-        self._queued: set[str] = set()
+        self._queued: deque[str] = deque(maxlen=HISTORY)
         """The tasks of this client since the queue was run."""
 
     async def add(self, task: ManagerTask) -> str:
@@ -68,12 +71,11 @@ class ManagerQueue:
             action = task.kind.replace("_", " a ")
             what = task.pack or task.model.get("name") or task.model.get("filename")
             settle(await self._session.http.request(request), f"{action} {what!r}")
-        self._queued.add(task.task_id)
-        return task.task_id
+        return self.note(task.task_id)
 
     def note(self, task_id: str) -> str:
-        """Remember a task that was queued otherwise; return its id."""
-        self._queued.add(task_id)
+        """Remember a task that was queued; return its id."""
+        self._queued.append(task_id)
         return task_id
 
     async def status(self) -> ManagerQueueStatus:
@@ -136,12 +138,12 @@ class ManagerQueue:
                 results[task_id] = ManagerTaskResult(task_id, ok=False, message=REFUSED)
         else:
             await self._start_work()
-        idle = False
+        idle = over = False
         while True:
-            over = False
             with trio.move_on_after(POLL):
-                over = await _read_news(events, results)
-                if not over:  # no more events come
+                if await _read_news(events, results):
+                    over = True
+                else:  # no more events come
                     await trio.sleep_forever()
             was_idle, idle = idle, not (await self.status()).at_work
             # The last task is told of after the queue has become idle.
@@ -149,27 +151,28 @@ class ManagerQueue:
                 break
         connected = self._session.connection.state is ConnectionState.CONNECTED
         lost = not connected or self._session.reconnections != reconnections
-        results |= await self._results_missed(results, lost=lost)
+        results |= await self._results_missed(results, over=over, lost=lost)
         self._queued.clear()
         return results
 
     async def _results_missed(
-        self, results: Mapping[str, ManagerTaskResult], *, lost: bool
+        self, results: Mapping[str, ManagerTaskResult], *, over: bool, lost: bool
     ) -> Mapping[str, ManagerTaskResult]:
         """Return what became of this client's tasks while nobody listened."""
-        if (await self._protocol.answer()).generation is ManagerGeneration.TASKS:
-            told = {_whole(task_id) for task_id in results}
-            if not lost and self._queued <= told:
+        generation = (await self._protocol.answer()).generation
+        if generation is ManagerGeneration.TASKS:
+            queued = set(self._queued)
+            if not lost and queued <= {_whole(task_id) for task_id in results}:
                 return {}
             try:
                 history = await self.history()
             except ResponseError:  # versions before 4.2 stumble over it
                 history = {}
-            found = {k: result for k, result in history.items() if _whole(k) in self._queued}
+            found = {k: result for k, result in history.items() if _whole(k) in queued}
             if found or not lost:
                 return found
-        if not lost:
-            return {}
+        if not lost or (over and generation is ManagerGeneration.QUEUE):
+            return {}  # version 3 tells of all tasks in the end
         raise DisconnectedError(
             "ComfyUI-Manager's queue is worked off, but what became of the tasks it told while the"
             " WebSocket was away, and cannot be asked for again. See what is installed now, and the"
