@@ -6,7 +6,7 @@ import logging
 import math
 from collections import Counter
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import trio
 from starlette.responses import Response
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from ._faults import Fault, Faults
-    from ._versions import Capabilities
+    from ._versions import PlayedVersion
 
 _log: Final = logging.getLogger("comfy_trio.testing")
 
@@ -40,7 +40,7 @@ def route_name(route: Route) -> str:
 def with_api(routes: Sequence[Route]) -> list[Route]:
     """The routes, and each of them below ``/api``."""
     return [
-        Route(prefix + route.path, route.endpoint, methods=list(route.methods or ()))
+        type(route)(prefix + route.path, route.endpoint, methods=list(route.methods or ()))
         for prefix in ("", "/api")
         for route in routes
     ]
@@ -63,7 +63,7 @@ class Application:
         routes: Sequence[Route],
         websocket: ASGIApp,
         faults: Faults,
-        version: Capabilities,
+        version: PlayedVersion,
         base_path: str,
         restart: Callable[[], None],
     ) -> None:
@@ -95,7 +95,12 @@ class Application:
         if not scope["path"].startswith(self._base_path + "/"):
             await _refuse(scope, receive, send, text_reply("404: Not Found", 404))
             return
-        scope = {**scope, "path": scope["path"][len(self._base_path) :]}
+        base = quote(self._base_path, safe="/%~").encode("ascii")
+        scope = {
+            **scope,
+            "path": scope["path"][len(self._base_path) :],
+            "raw_path": scope["raw_path"].removeprefix(base),
+        }
         name = self._name(scope)
         self.requests[name] += 1
         headers = {
@@ -194,7 +199,12 @@ class Application:
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
-    await _refuse(scope, receive, send, text_reply("404: Not Found", 404))
+    """Answer as the real server, which has its web page's files at all other paths, for GET."""
+    if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD"):
+        reply = text_reply("405: Method Not Allowed", 405)
+    else:
+        reply = text_reply("404: Not Found", 404)
+    await _refuse(scope, receive, send, reply)
 
 
 async def _swallow(message: Message) -> None:

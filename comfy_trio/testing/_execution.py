@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ._progress import Publisher
     from ._queue import QueueItem
     from ._terminal import Terminal
-    from ._versions import Capabilities
+    from ._versions import PlayedVersion
 
 
 @attrs.frozen
@@ -51,7 +51,7 @@ class Workshop:
     files: FileStore
     cache: OutputCache
     publisher: Publisher
-    version: Capabilities
+    version: PlayedVersion
     now: Callable[[], int]
     terminal: Terminal
 

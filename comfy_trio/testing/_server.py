@@ -24,10 +24,14 @@ from ._hub import Hub
 from ._info_routes import InfoRoutes
 from ._job_routes import JobRoutes
 from ._memory import MemoryTransport
+from ._model_routes import ModelRoutes
+from ._pack_routes import PackRoutes
 from ._prompt_routes import PromptRoutes
 from ._registry import core_nodes, custom_validations, object_info
 from ._tcp import TCPFront
 from ._terminal_routes import TerminalRoutes
+from ._user_routes import UserRoutes
+from ._users import UserStore
 from ._versions import DEFAULT_VERSION, capabilities
 from ._websocket import WebSocketRoute
 
@@ -87,6 +91,7 @@ class EmbeddedServer(metaclass=NoPublicConstructor):
     """Its folders."""
     version: str
     """The version of ComfyUI that it plays."""
+    _users: UserStore
     _engine: Engine
     _app: Application
     _restart: Callable[[], None]
@@ -177,6 +182,7 @@ async def open_embedded_server(
     seconds_per_step: float = DEFAULT_SECONDS_PER_STEP,
     base_path: str = "",
     max_upload_size: int = MAX_UPLOAD_SIZE,
+    multi_user: bool = False,
 ) -> AsyncGenerator[EmbeddedServer, None]:
     """Run a ComfyUI in this process, reachable through memory.
 
@@ -188,11 +194,12 @@ async def open_embedded_server(
         version: The version of ComfyUI to play.
         nodes: Node types of your own, besides the core ones; they replace those of equal name.
         extensions: Such as `Crystools` or `ComfyUIManager`. Default: none.
-        base_directory: Where ``input``, ``output`` and ``temp`` are. Default: a temporary
+        base_directory: Where ``input``, ``output``, ``temp`` and ``user`` are. Default: a temporary
             directory, which is deleted in the end.
         seconds_per_step: How long a step of a sampler takes.
         base_path: The path under which everything lives, as behind a proxy, like ``/comfy``.
         max_upload_size: The largest request body, in bytes.
+        multi_user: Whether to keep users apart. There is none at first.
 
     Raises:
         ValueError: `version` is no version, or too old a one.
@@ -215,17 +222,23 @@ async def open_embedded_server(
             files=files,
             version=can,
         )
+        users = UserStore(files.root / "user", multi_user=multi_user, version=can.version)
         info = partial(object_info, types.values(), files, can.version)
         custom = custom_validations(types.values(), files, can.version)
+        packs = PackRoutes(can, files)
         routes = [
             *PromptRoutes(engine, info, custom, max_upload_size).routes(),
-            *InfoRoutes(can, info, files, max_upload_size).routes(),
+            *InfoRoutes(can, info, max_upload_size).routes(),
+            *ModelRoutes(info, files).routes(),
+            *packs.routes(),
             *FileRoutes(files, max_upload_size).routes(),
+            *UserRoutes(users, can.version, max_upload_size).routes(),
             *(route for extension in extensions for route in extension.routes(engine)),
         ]
         all_routes = [
             *JobRoutes(engine, max_upload_size).routes(),
             *TerminalRoutes(engine.terminal, max_upload_size).routes(),
+            *packs.fixed_routes(),
             *with_api(routes),
         ]
         faults._routes = {WEBSOCKET_ROUTE, *map(route_name, all_routes)}
@@ -233,6 +246,7 @@ async def open_embedded_server(
         def restart() -> None:
             faults.drop_sockets()
             engine.restart()
+            users.reload()
             for extension in extensions:
                 extension.restart()
 
@@ -256,6 +270,7 @@ async def open_embedded_server(
                     faults=faults,
                     files=files,
                     version=can.text,
+                    users=users,
                     engine=engine,
                     app=app,
                     restart=restart,
