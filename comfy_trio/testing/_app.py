@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
@@ -31,8 +32,8 @@ UNKNOWN_ROUTE: Final = "unknown"
 
 def route_name(route: Route) -> str:
     """The name of a route for faults and statistics: its method and path, without ``/api``."""
-    methods = (route.methods or set()) - {"HEAD"}
-    path = route.path.removeprefix("/api").replace(":path}", "}")
+    methods = (route.methods or set()) - {"HEAD"} or {"HEAD"}
+    path = re.sub(r":\w+}", "}", route.path.removeprefix("/api"))
     return f"{min(methods)} {path}"
 
 

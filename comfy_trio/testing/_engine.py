@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from comfy_trio._util import JSONObject
 
+    from ._asset_store import AssetStore
     from ._files import FileStore
     from ._hub import Hub
     from ._node_type import NodeType
@@ -33,6 +34,7 @@ class Engine:
         nodes: Node types by class name.
         files: The server's folders.
         version: What the server can do.
+        assets: Where the files of outputs are registered, if they are.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class Engine:
         nodes: Mapping[str, NodeType],
         files: FileStore,
         version: Capabilities,
+        assets: AssetStore | None = None,
     ) -> None:
         self.hub = hub
         self.version = version
@@ -53,6 +56,7 @@ class Engine:
             publisher=hub,
             version=version,
             now=self.now,
+            assets=assets,
         )
         self._incarnation = trio.CancelScope()
         self._reset()

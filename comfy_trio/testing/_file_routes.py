@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
+    from comfy_trio._util import JSONObject
+
+    from ._asset_store import AssetStore
     from ._files import FileStore
 
 CHUNK: Final = 64 * 2**10
@@ -74,6 +77,31 @@ class _OneChunk:
         return self._left.pop()
 
 
+@asynccontextmanager
+async def open_form(request: Request, limit: int) -> AsyncGenerator[FormData, None]:
+    """Read a form, whose files can be read in the block; an empty one if the body is none.
+
+    Args:
+        request: Whose body.
+        limit: In bytes.
+
+    Raises:
+        PayloadTooLarge: The body is longer.
+    """
+    body = await read_body(request, limit)
+
+    stream = cast("AsyncGenerator[bytes, None]", _OneChunk(body))
+    parser = _InMemoryParser(request.headers, stream, max_part_size=limit)
+    is_form = request.headers.get("content-type", "").startswith("multipart/form-data")
+    form = await parser.parse() if is_form else FormData()
+    try:
+        yield form
+    finally:
+        for _, value in form.multi_items():
+            if isinstance(value, UploadFile):
+                value.file.close()  # form.close() would do it in a thread
+
+
 @attrs.define(eq=False)
 class FileRoutes:
     """The handlers.
@@ -81,10 +109,12 @@ class FileRoutes:
     Args:
         files: The server's folders.
         limit: The largest body, in bytes.
+        assets: Where uploads are registered and contents found by their hashes, if they are.
     """
 
     files: FileStore
     limit: int
+    assets: AssetStore | None = None
 
     def routes(self) -> list[Route]:
         """The routes, without ``/api``."""
@@ -96,12 +126,12 @@ class FileRoutes:
 
     async def post_image(self, request: Request) -> Response:
         """Store a file."""
-        async with self._form(request) as form:
+        async with open_form(request, self.limit) as form:
             return await self._upload(form, None)
 
     async def post_mask(self, request: Request) -> Response:
         """Store a file with the alpha channel of another."""
-        async with self._form(request) as form:
+        async with open_form(request, self.limit) as form:
             reference = json.loads(_field(form, "original_ref"))
             name, kind = self.files.split_annotation(
                 reference["filename"], reference.get("type", "output")
@@ -129,21 +159,6 @@ class FileRoutes:
             kind = "application/octet-stream"
         return FileReply(path, {**disposition, "content-type": kind}, request.headers)
 
-    @asynccontextmanager
-    async def _form(self, request: Request) -> AsyncGenerator[FormData, None]:
-        body = await read_body(request, self.limit)
-
-        stream = cast("AsyncGenerator[bytes, None]", _OneChunk(body))
-        parser = _InMemoryParser(request.headers, stream, max_part_size=self.limit)
-        is_form = request.headers.get("content-type", "").startswith("multipart/form-data")
-        form = await parser.parse() if is_form else FormData()
-        try:
-            yield form
-        finally:
-            for _, value in form.multi_items():
-                if isinstance(value, UploadFile):
-                    value.file.close()  # form.close() would do it in a thread
-
     async def _upload(self, form: FormData, original: StoredFile | None) -> Response:
         image = form.get("image")
         if not isinstance(image, UploadFile) or not image.filename:
@@ -168,12 +183,32 @@ class FileRoutes:
                 )
         except UnsafePathError:
             return empty_reply(400)
-        return json_reply({**stored.as_upload()})
+        return json_reply({**stored.as_upload(), **self._registered(stored)})
+
+    def _registered(self, stored: StoredFile) -> JSONObject:
+        if self.assets is None:
+            return {}
+        kind = stored.type if stored.type in ("input", "output") else "input"
+        entry, _ = self.assets.register(self.files.path(stored), stored.filename, tags=[kind])
+        asset: JSONObject = {
+            "id": entry.id,
+            "name": entry.name,
+            "asset_hash": entry.content.hash,
+            "size": entry.content.size,
+            "mime_type": entry.content.mime_type,
+            "tags": sorted(entry.tags),
+        }
+        return {"asset": asset}
 
     def _viewed(self, request: Request) -> tuple[Path, str]:
         query = request.query_params
-        if "filename" not in query or query["filename"].startswith("blake3:"):
+        if "filename" not in query:
             raise _Refused(404)
+        if query["filename"].startswith("blake3:"):
+            entry = self.assets and self.assets.file_of(query["filename"])
+            if not entry or entry.path is None:
+                raise _Refused(404)
+            return entry.path, entry.name
         name, kind = self.files.split_annotation(query["filename"], query.get("type", "output"))
         if not name or name.startswith("/") or ".." in name:
             raise _Refused(400)
@@ -198,19 +233,22 @@ class FileReply(Response):
         path: The file.
         headers: Headers of the reply.
         asked: Headers of the request: ``Range``, ``If-Range``, ``If-None-Match``,
-            ``If-Modified-Since``.
+            ``If-Modified-Since``. None for a file that is sent whole in any case.
     """
 
-    def __init__(self, path: Path, headers: dict[str, str], asked: Headers) -> None:
+    def __init__(self, path: Path, headers: dict[str, str], asked: Headers | None) -> None:
         super().__init__(headers=headers)
         self._path = path
         stat = path.stat()
+        self._start, self._stop = 0, stat.st_size
+        self.headers["content-length"] = str(stat.st_size)
+        if asked is None:
+            return
         etag = f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"'
         modified = email.utils.formatdate(stat.st_mtime, usegmt=True)
         self.headers["etag"] = etag
         self.headers["last-modified"] = modified
         self.headers["accept-ranges"] = "bytes"
-        self._start, self._stop = 0, stat.st_size
         if _is_unchanged(asked, etag, modified):
             self.status_code = 304
             self._stop = 0

@@ -15,6 +15,8 @@ from comfy_trio._nursery import open_service_nursery
 from comfy_trio._util import NoPublicConstructor
 
 from ._app import WEBSOCKET_ROUTE, Application, route_name, with_api
+from ._asset_routes import AssetRoutes
+from ._asset_store import ROOTS, AssetStore
 from ._diffusion_nodes import DEFAULT_SECONDS_PER_STEP
 from ._engine import Engine
 from ._faults import Faults
@@ -167,6 +169,7 @@ async def open_embedded_server(
     seconds_per_step: float = DEFAULT_SECONDS_PER_STEP,
     base_path: str = "",
     max_upload_size: int = MAX_UPLOAD_SIZE,
+    assets: bool = False,
 ) -> AsyncGenerator[EmbeddedServer, None]:
     """Run a ComfyUI in this process, reachable through memory.
 
@@ -182,11 +185,15 @@ async def open_embedded_server(
         seconds_per_step: How long a step of a sampler takes.
         base_path: The path under which everything lives, as behind a proxy, like ``/comfy``.
         max_upload_size: The largest request body, in bytes.
+        assets: Whether the server keeps track of assets, as one started with ``--enable-assets``.
+            Versions before 0.17 have no such option: those from 0.9 on always do. Scans for files
+            take no time, and hashes are BLAKE3 only where the package ``blake3`` is installed:
+            elsewhere, BLAKE2b digests go by that name.
 
     Raises:
         ValueError: `version` is no version, or too old a one.
     """
-    can = capabilities(version)
+    can = capabilities(version, assets=assets)
     base_path = base_path.rstrip("/")
     types = {node.class_type: node for node in (*core_nodes(seconds_per_step), *nodes)}
     with (
@@ -196,20 +203,32 @@ async def open_embedded_server(
     ) as directory:
         files = FileStore(Path(directory))
         faults = Faults()
+        store = AssetStore(files, lambda: engine.now())
         engine = Engine(
             hub=Hub(faults),
             nodes={name: node.at(can.version) for name, node in types.items()},
             files=files,
             version=can,
+            assets=store if can.assets_enabled and can.asset_cursors else None,
         )
+        if can.assets_enabled:
+            store.scan(ROOTS)
         info = partial(object_info, types.values(), files, can.version)
         custom = custom_validations(types.values(), files, can.version)
         routes = [
             *PromptRoutes(engine, info, custom, max_upload_size).routes(),
             *InfoRoutes(can, info, files, max_upload_size).routes(),
-            *FileRoutes(files, max_upload_size).routes(),
+            *FileRoutes(
+                files,
+                max_upload_size,
+                store if can.assets_enabled and can.asset_refining else None,
+            ).routes(),
         ]
-        all_routes = [*JobRoutes(engine, max_upload_size).routes(), *with_api(routes)]
+        all_routes = [
+            *JobRoutes(engine, max_upload_size).routes(),
+            *AssetRoutes(store, can, max_upload_size).routes(),
+            *with_api(routes),
+        ]
         faults._routes = {WEBSOCKET_ROUTE, *map(route_name, all_routes)}
         app = Application(
             all_routes,

@@ -37,11 +37,20 @@ class Capabilities:
         cancelled_status: An interrupted job is ``cancelled``, not ``failed``.
         missing_node_type: That is the error for an unknown class; ``invalid_prompt`` without it.
         node_replacements: Features and `/node_replacements` tell of renamed nodes.
-        assets_feature: Features tell whether assets are on.
+        assets: Assets can be listed.
+        asset_writing: Assets can be made, changed and fetched.
+        assets_feature: Features tell whether assets are on, which before they always were; scans
+            for them can be watched.
+        asset_refining: `/api/assets/tags/refine` exists, uploads of files tell their asset, and
+            `/view` finds contents by their hashes.
+        asset_hash: An asset has its hash as ``hash``, too.
+        asset_cursors: Pages of assets tell where the next begins. The files of outputs tell
+            their asset.
         refuses_cross_site: Requests that a browser marks as cross-site get 403.
         uuid_prompt_ids: ``prompt_id`` must be a canonical UUID.
         deploy_environment: `/system_stats` has that key.
         job_cancel: ``POST /api/jobs/{id}/cancel`` and ``POST /api/jobs/cancel`` exist.
+        assets_enabled: Assets are on, for they always are or ``--enable-assets`` is given.
     """
 
     version: tuple[int, ...]
@@ -57,11 +66,17 @@ class Capabilities:
     cancelled_status: bool
     missing_node_type: bool
     node_replacements: bool
+    assets: bool
+    asset_writing: bool
     assets_feature: bool
+    asset_refining: bool
+    asset_hash: bool
+    asset_cursors: bool
     refuses_cross_site: bool
     uuid_prompt_ids: bool
     deploy_environment: bool
     job_cancel: bool
+    assets_enabled: bool
 
     def features(self, max_upload_size: int) -> JSONObject:
         """The flags that `/features` and the ``feature_flags`` frame tell."""
@@ -74,7 +89,7 @@ class Capabilities:
         if self.node_replacements:
             flags["node_replacements"] = True
         if self.assets_feature:
-            flags["assets"] = False
+            flags["assets"] = self.assets_enabled
         return flags
 
 
@@ -90,7 +105,12 @@ _SINCE: Final[dict[str, tuple[int, ...]]] = {
     "cancelled_status": (0, 9, 0),
     "missing_node_type": (0, 12, 0),
     "node_replacements": (0, 14, 0),
+    "assets": (0, 9, 0),
+    "asset_writing": (0, 12, 0),
     "assets_feature": (0, 17, 0),
+    "asset_refining": (0, 18, 0),
+    "asset_hash": (0, 23, 0),
+    "asset_cursors": (0, 25, 0),
     "refuses_cross_site": (0, 19, 0),
     "uuid_prompt_ids": (0, 25, 0),
     "deploy_environment": (0, 25, 0),
@@ -99,11 +119,12 @@ _SINCE: Final[dict[str, tuple[int, ...]]] = {
 """The first release that has each capability."""
 
 
-def capabilities(version: str) -> Capabilities:
+def capabilities(version: str, *, assets: bool = False) -> Capabilities:
     """Look up what ComfyUI `version` can do.
 
     Args:
         version: Like ``"0.27.0"``; a leading ``v`` is allowed.
+        assets: Whether ``--enable-assets`` is given, if there is such an option.
 
     Raises:
         ValueError: That is no version, or one older than the server can play.
@@ -116,4 +137,5 @@ def capabilities(version: str) -> Capabilities:
         oldest = ".".join(map(str, OLDEST_VERSION))
         raise ValueError(f"version must be at least {oldest}, not {version!r}")
     flags = {name: number >= since for name, since in _SINCE.items()}
+    flags["assets_enabled"] = assets if flags["assets_feature"] else flags["assets"]
     return Capabilities(version=number, text=version.removeprefix("v"), **flags)
