@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ._client import open_comfy as open_comfy
     from ._connection import ConnectionState as ConnectionState
     from ._connection import ReconnectPolicy as ReconnectPolicy
+    from ._errors import AssetError as AssetError
     from ._errors import AuthenticationError as AuthenticationError
     from ._errors import ComfyError as ComfyError
     from ._errors import CustomEventError as CustomEventError
@@ -69,11 +70,21 @@ if TYPE_CHECKING:
     from ._graph import Graph as Graph
     from ._job import Job as Job
     from ._mailbox import Subscription as Subscription
+    from ._namespaces._assets import AssetIterator as AssetIterator
+    from ._namespaces._assets import AssetNamespace as AssetNamespace
     from ._namespaces._file import FileNamespace as FileNamespace
     from ._namespaces._node import NodeNamespace as NodeNamespace
     from ._prompt_builder import PromptBuilder as PromptBuilder
     from ._result import JobResult as JobResult
     from ._result import ReceivedImage as ReceivedImage
+    from ._routes._asset_scans import AssetScan as AssetScan
+    from ._routes._asset_tags import TagChange as TagChange
+    from ._routes._asset_tags import TagPage as TagPage
+    from ._routes._asset_tags import TagUsage as TagUsage
+    from ._routes._assets import Asset as Asset
+    from ._routes._assets import AssetFilter as AssetFilter
+    from ._routes._assets import AssetPage as AssetPage
+    from ._routes._assets import NewAsset as NewAsset
     from ._transpile import transpile as transpile
     from ._transport import Transport as Transport
     from ._transport import WebSocket as WebSocket
@@ -97,10 +108,10 @@ _HOMES = {
     "_client": "Comfy open_comfy",
     "_connection": "ConnectionState ReconnectPolicy",
     "_errors": (
-        "AuthenticationError ComfyError CustomEventError DisconnectedError EnqueueFailedError"
-        " ErrorCode ExecutionFailedError ExecutionInterruptedError FailedCacheError FileError"
-        " InputError InternalError JobError MissingNodeError NodeErrors NotComfyUIError"
-        " ReplySummary RequestTooLargeError ResponseError ServerUnreachableError"
+        "AssetError AuthenticationError ComfyError CustomEventError DisconnectedError"
+        " EnqueueFailedError ErrorCode ExecutionFailedError ExecutionInterruptedError"
+        " FailedCacheError FileError InputError InternalError JobError MissingNodeError NodeErrors"
+        " NotComfyUIError ReplySummary RequestTooLargeError ResponseError ServerUnreachableError"
         " UnsupportedError WentMissingError WorkflowError"
     ),
     "_events": (
@@ -110,10 +121,14 @@ _HOMES = {
     "_graph": "Graph",
     "_job": "Job",
     "_mailbox": "Subscription",
+    "_namespaces._assets": "AssetIterator AssetNamespace",
     "_namespaces._file": "FileNamespace",
     "_namespaces._node": "NodeNamespace",
     "_prompt_builder": "PromptBuilder",
     "_result": "JobResult ReceivedImage",
+    "_routes._asset_scans": "AssetScan",
+    "_routes._asset_tags": "TagChange TagPage TagUsage",
+    "_routes._assets": "Asset AssetFilter AssetPage NewAsset",
     "_transpile": "transpile",
     "_transport": "Transport WebSocket WebSocketClosed WebSocketRejected WebSocketUnreachable",
     "_unknown_node": "UnknownNode",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .._session import Session
+    from ._assets import AssetNamespace
     from ._file import FileNamespace
     from ._node import NodeNamespace
 
@@ -15,6 +16,13 @@ class Namespaces:
     """What `Comfy` offers of its server, by groups of routes."""
 
     _session: Session
+
+    @cached_property
+    def assets(self) -> AssetNamespace:
+        """Files that the server keeps track of, by content and with tags."""
+        from ._assets import AssetNamespace
+
+        return AssetNamespace._create(self._session.http)
 
     @cached_property
     def file(self) -> FileNamespace:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import TYPE_CHECKING, Any, final
 
 import attrs
@@ -12,12 +11,13 @@ from .._errors import FileError
 from .._replies import get, raise_for_status
 from .._upload import make_upload
 from .._util import NoPublicConstructor, raise_saving_context
+from ._download import save
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Mapping
 
-    from .._http import HttpClient, ReplyStream
+    from .._http import HttpClient
     from .._replies import Reply, Request
     from .._upload import FileSource, FolderType, Upload, UploadedFile
 
@@ -37,18 +37,6 @@ def view_request(file: Mapping[str, Any]) -> Request:
         subfolder=str(file.get("subfolder", "")),
         type=str(file.get("type", "output")),
     )
-
-
-def local_name(filename: str) -> str:
-    """Return the name under which a server's file is safe to write into a directory.
-
-    Raises:
-        FileError: there is none.
-    """
-    name = filename.replace("\\", "/").rpartition("/")[2]
-    if name in {"", ".", ".."} or "\0" in name:
-        raise FileError(f"the server names a file {filename!r}, which is no name for one here")
-    return name
 
 
 @final
@@ -101,21 +89,13 @@ class FileNamespace(metaclass=NoPublicConstructor):
             ResponseError, DisconnectedError: the request failed.
         """
         request = view_request(file)
-        path = trio.Path(destination)
-        if str(destination).endswith(("/", "\\")) or await path.is_dir():
-            path /= local_name(file["filename"])
-        await path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-        try:
-            async with self._http.stream(request) as stream:
-                if stream.status >= 300:
-                    _require_content(await stream.read(), file)
-                await _write(stream, part)
-            await part.replace(path)
-        finally:
-            with trio.move_on_after(1, shield=True):
-                await part.unlink(missing_ok=True)
-        return path
+        return await save(
+            self._http,
+            request,
+            destination,
+            name=lambda: file["filename"],
+            judge=lambda reply: _require_content(reply, file),
+        )
 
     async def upload_image(
         self,
@@ -168,12 +148,6 @@ class FileNamespace(metaclass=NoPublicConstructor):
         if failures:
             raise_saving_context(failures[0])
         return uploaded
-
-
-async def _write(stream: ReplyStream, part: trio.Path) -> None:
-    async with await part.open("wb") as file:
-        while chunk := await stream.read_chunk():
-            await file.write(chunk)
 
 
 def _require_content(reply: Reply, file: Mapping[str, Any]) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import _file, _node
+from . import _assets, _file, _node
 
 if TYPE_CHECKING:
     from ._row import Row
 
-ROWS: tuple[Row, ...] = (*_file.ROWS, *_node.ROWS)
+ROWS: tuple[Row, ...] = (*_assets.ROWS, *_file.ROWS, *_node.ROWS)
