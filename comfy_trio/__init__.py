@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     from ._mailbox import Subscription as Subscription
     from ._namespaces._file import FileNamespace as FileNamespace
     from ._namespaces._node import NodeNamespace as NodeNamespace
+    from ._output_files import output_files as output_files
     from ._prompt_builder import PromptBuilder as PromptBuilder
     from ._result import JobResult as JobResult
     from ._result import ReceivedImage as ReceivedImage
@@ -112,6 +113,7 @@ _HOMES = {
     "_mailbox": "Subscription",
     "_namespaces._file": "FileNamespace",
     "_namespaces._node": "NodeNamespace",
+    "_output_files": "output_files",
     "_prompt_builder": "PromptBuilder",
     "_result": "JobResult ReceivedImage",
     "_transpile": "transpile",

@@ -55,6 +55,7 @@ LAYERS: list[set[str]] = [
         "_on_demand",
         "_out",
         "_outcomes",
+        "_output_files",
         "_overlooked",
         "_picture_metadata",
         "_prompt",
