@@ -89,6 +89,29 @@ async def test_uploads_and_limits() -> None:
         assert (await http.post("/upload/image", files=files)).json()["name"] == "x.bin"
         files = {"image": ("x.bin", b"x" * 110_000)}
         assert (await http.post("/upload/image", files=files)).status_code == 413
+        # The server reads on for a while, or else its reply might not be found.
+        files = {"image": ("x.bin", bytes(20 * 2**20))}
+        assert (await http.post("/upload/image", files=files)).status_code == 413
+
+
+async def test_bodies_that_break_off() -> None:
+    async with open_tcp() as (server, _, http):
+        content = bytes(range(256)) * 4000
+        server.files.upload("f.bin", content, kind="output")
+        server.faults.break_connection("GET /view", sent=300_000)
+        got = bytearray()
+        with pytest.raises(httpx.RemoteProtocolError):
+            async with http.stream("GET", "/view?filename=f.bin") as reply:
+                async for chunk in reply.aiter_raw():
+                    got += chunk
+        assert got == content[:300_000]
+        server.faults.break_connection("POST /upload/image", received=300_000)
+        form = {"image": ("x.bin", content)}
+        request = http.build_request("POST", "/upload/image", files=form)
+        request.read()  # or else httpx leaves a generator behind
+        with pytest.raises((httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError)):
+            await http.send(request)
+        assert not server.files.names("input")
 
 
 async def test_a_base_path_and_one_engine_for_both_fronts() -> None:

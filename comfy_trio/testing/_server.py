@@ -207,9 +207,13 @@ async def open_embedded_server(
         routes = [
             *PromptRoutes(engine, info, custom, max_upload_size).routes(),
             *InfoRoutes(can, info, files, max_upload_size).routes(),
-            *FileRoutes(files, max_upload_size).routes(),
+            *(file_routes := FileRoutes(can, files, max_upload_size)).routes(),
         ]
-        all_routes = [*JobRoutes(engine, max_upload_size).routes(), *with_api(routes)]
+        all_routes = [
+            *JobRoutes(engine, max_upload_size).routes(),
+            *file_routes.internal_routes(),
+            *with_api(routes),
+        ]
         faults._routes = {WEBSOCKET_ROUTE, *map(route_name, all_routes)}
         app = Application(
             all_routes,

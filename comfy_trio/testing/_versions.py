@@ -39,6 +39,7 @@ class Capabilities:
         node_replacements: Features and `/node_replacements` tell of renamed nodes.
         assets_feature: Features tell whether assets are on.
         refuses_cross_site: Requests that a browser marks as cross-site get 403.
+        annotated_names: `/internal/files` lists ``"a.png [output]"``, and nothing hidden.
         uuid_prompt_ids: ``prompt_id`` must be a canonical UUID.
         deploy_environment: `/system_stats` has that key.
         job_cancel: ``POST /api/jobs/{id}/cancel`` and ``POST /api/jobs/cancel`` exist.
@@ -59,6 +60,7 @@ class Capabilities:
     node_replacements: bool
     assets_feature: bool
     refuses_cross_site: bool
+    annotated_names: bool
     uuid_prompt_ids: bool
     deploy_environment: bool
     job_cancel: bool
@@ -92,6 +94,7 @@ _SINCE: Final[dict[str, tuple[int, ...]]] = {
     "node_replacements": (0, 14, 0),
     "assets_feature": (0, 17, 0),
     "refuses_cross_site": (0, 19, 0),
+    "annotated_names": (0, 20, 0),
     "uuid_prompt_ids": (0, 25, 0),
     "deploy_environment": (0, 25, 0),
     "job_cancel": (0, 26, 0),
