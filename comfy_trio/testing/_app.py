@@ -144,21 +144,25 @@ class Application:
     ) -> None:
         """Serve a request until so much of either body has passed, and break the connection."""
         incoming, outgoing = fault.received, fault.sent
+        broken = False
 
         async def counting_receive() -> Message:
-            nonlocal incoming
+            nonlocal incoming, broken
             message = await receive()
             if incoming is not None and message["type"] == "http.request":
                 incoming -= len(message["body"])
                 if incoming <= 0:
+                    broken = True
                     self._break(scope)
                     return {"type": "http.disconnect"}
             return message
 
         async def counting_send(message: Message) -> None:
             nonlocal outgoing
+            if broken:
+                raise OSError("the connection is broken")
             body = message.get("body", b"")
-            if outgoing is None or message["type"] != "http.response.body" or len(body) <= outgoing:
+            if outgoing is None or len(body) <= outgoing:
                 if outgoing is not None:
                     outgoing -= len(body)
                 await send(message)
