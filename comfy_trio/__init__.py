@@ -4,7 +4,8 @@ General layout, each layer importing only from those before it:
 
 1. ``_wire``, ``_replies``, ``_routes``, ``_graph``, ``_workflow``, ``_state``, ``_machine``,
    ``_validation`` and what they need: pure functions of values, importable without trio;
-2. ``_transport``, ``_http``, ``_websocket``, ``_network``: bytes to and from a server;
+2. ``_transport``, ``_http``, ``_download``, ``_websocket``, ``_network``: bytes to and from a
+   server;
 3. ``_connection``, ``_tracker``, ``_supervisor``, ``_session``: the tasks behind a client;
 4. ``_job``, ``_namespaces``, ``_client``: what a program holds in its hands;
 5. ``__main__`` and ``_cli``: the command line. ``testing`` stands beside the client.
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from ._client import open_comfy as open_comfy
     from ._connection import ConnectionState as ConnectionState
     from ._connection import ReconnectPolicy as ReconnectPolicy
+    from ._download import FileStream as FileStream
     from ._errors import AuthenticationError as AuthenticationError
     from ._errors import ComfyError as ComfyError
     from ._errors import CustomEventError as CustomEventError
@@ -97,6 +99,7 @@ _HOMES = {
     "_canvas_prompt": "ConvertedCanvas convert_canvas",
     "_client": "Comfy open_comfy",
     "_connection": "ConnectionState ReconnectPolicy",
+    "_download": "FileStream",
     "_errors": (
         "AuthenticationError ComfyError CustomEventError DisconnectedError EnqueueFailedError"
         " ErrorCode ExecutionFailedError ExecutionInterruptedError FailedCacheError FileError"
