@@ -9,7 +9,7 @@ nothing behind.
 from __future__ import annotations
 
 import ssl
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, final
 from urllib.parse import urljoin, urlsplit
 
@@ -117,11 +117,12 @@ class HttpClient:
         await self._limiter.acquire_on_behalf_of(borrower)
         try:
             response = await self._send(request, url)
+            stream = ReplyStream(request, response, self.address)
             try:
-                yield ReplyStream(request, response, self.address)
+                yield stream
             finally:
                 with trio.move_on_after(CLOSE_TIMEOUT, shield=True):
-                    await response.aclose()
+                    await stream.aclose()
         finally:
             self._limiter.release_on_behalf_of(borrower)
 
@@ -203,7 +204,7 @@ class ReplyStream:
         self._request = request
         self._response = response
         self._address = address
-        self._chunks = response.aiter_bytes()
+        self._chunks: AsyncIterator[bytes] | None = None
 
     async def read_chunk(self) -> bytes:
         """Return the next piece of the body; empty at its end.
@@ -211,6 +212,8 @@ class ReplyStream:
         Raises:
             DisconnectedError: the connection broke.
         """
+        if self._chunks is None:
+            self._chunks = self._response.aiter_bytes()
         with _mapped_exceptions(self._address, self._request):
             return await anext(self._chunks, b"")
 
@@ -225,6 +228,16 @@ class ReplyStream:
         content_type = self._response.headers.get("content-type", "")
         url = str(self._response.request.url)
         return Reply(self._request, url, self.status, content, content_type)
+
+    async def aclose(self) -> None:
+        """Give the connection back, or cut it if there is more to read."""
+        await self._response.aclose()
+        if self._chunks is not None:
+            # httpx reads by generators in generators. Reading on fails now, which ends them all;
+            # those that are left as they are would be reported when they are collected.
+            with suppress(Exception):
+                while True:
+                    await anext(self._chunks)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import math
@@ -192,6 +193,24 @@ async def test_several_streams_in_one_task_and_one_stream_in_several_tasks(
         assert contents == {one: stored, other: stored}
         assert comfy._session.http.statistics().borrowed_tokens == 2
     assert comfy._session.http.statistics().borrowed_tokens == 0
+
+
+@pytest.mark.parametrize("over_tcp", [False, True])
+@pytest.mark.parametrize("chunks", [0, 1, 2, 5])
+async def test_a_stream_that_is_left_early(
+    server: EmbeddedServer, stored: bytes, over_tcp: bool, chunks: int
+) -> None:
+    """Not even a generator is left, which trio would report when it is collected."""
+    async with server.listen() as url:
+        async with open_comfy(
+            url if over_tcp else server.url, transport=None if over_tcp else server.transport
+        ) as comfy:
+            for _ in range(3):
+                async with comfy.file.open_stream(FILE) as stream:
+                    for _ in range(chunks):
+                        await anext(stream)
+                gc.collect()
+            assert comfy._session.http.statistics().borrowed_tokens == 0
 
 
 async def test_what_uploads_return_names_a_file(autojump_clock: MockClock, comfy: Comfy) -> None:
