@@ -4,7 +4,8 @@ General layout, each layer importing only from those before it:
 
 1. ``_wire``, ``_replies``, ``_routes``, ``_graph``, ``_workflow``, ``_state``, ``_machine``,
    ``_validation`` and what they need: pure functions of values, importable without trio;
-2. ``_transport``, ``_http``, ``_websocket``, ``_network``: bytes to and from a server;
+2. ``_transport``, ``_http``, ``_download``, ``_websocket``, ``_network``: bytes to and from a
+   server;
 3. ``_connection``, ``_tracker``, ``_supervisor``, ``_session``: the tasks behind a client;
 4. ``_job``, ``_namespaces``, ``_client``: what a program holds in its hands;
 5. ``__main__`` and ``_cli``: the command line. ``testing`` stands beside the client.
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from ._client import open_comfy as open_comfy
     from ._connection import ConnectionState as ConnectionState
     from ._connection import ReconnectPolicy as ReconnectPolicy
+    from ._download import FileStream as FileStream
     from ._errors import AssetError as AssetError
     from ._errors import AuthenticationError as AuthenticationError
     from ._errors import ComfyError as ComfyError
@@ -74,6 +76,7 @@ if TYPE_CHECKING:
     from ._namespaces._assets import AssetNamespace as AssetNamespace
     from ._namespaces._file import FileNamespace as FileNamespace
     from ._namespaces._node import NodeNamespace as NodeNamespace
+    from ._output_files import output_files as output_files
     from ._prompt_builder import PromptBuilder as PromptBuilder
     from ._result import JobResult as JobResult
     from ._result import ReceivedImage as ReceivedImage
@@ -107,6 +110,7 @@ _HOMES = {
     "_canvas_prompt": "ConvertedCanvas convert_canvas",
     "_client": "Comfy open_comfy",
     "_connection": "ConnectionState ReconnectPolicy",
+    "_download": "FileStream",
     "_errors": (
         "AssetError AuthenticationError ComfyError CustomEventError DisconnectedError"
         " EnqueueFailedError ErrorCode ExecutionFailedError ExecutionInterruptedError"
@@ -124,6 +128,7 @@ _HOMES = {
     "_namespaces._assets": "AssetIterator AssetNamespace",
     "_namespaces._file": "FileNamespace",
     "_namespaces._node": "NodeNamespace",
+    "_output_files": "output_files",
     "_prompt_builder": "PromptBuilder",
     "_result": "JobResult ReceivedImage",
     "_routes._asset_scans": "AssetScan",

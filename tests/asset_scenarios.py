@@ -53,7 +53,7 @@ CALLS: list[Callable[[Comfy], Awaitable[object]]] = [
     lambda comfy: comfy.assets.scan_status(),
     lambda comfy: comfy.assets.cancel_scan(),
     lambda comfy: comfy.assets.prune(),
-    lambda comfy: comfy.assets.open_content(NOBODY).__aenter__(),
+    lambda comfy: comfy.assets.open_stream(NOBODY).__aenter__(),
 ]
 """A call of each method."""
 
@@ -100,7 +100,7 @@ async def an_upload_and_what_becomes_of_it(comfy: Comfy, tmp_path: Path) -> None
     copy = await comfy.assets.download(third.id, f"{tmp_path}/copies/")
     assert copy.name == "third.png"
     assert await copy.read_bytes() == content
-    async with comfy.assets.open_content(third) as stream:
+    async with comfy.assets.open_stream(third) as stream:
         assert b"".join([piece async for piece in stream]) == content
 
     assert await comfy.assets.delete(third)

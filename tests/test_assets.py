@@ -221,7 +221,7 @@ async def test_content_as_a_stream(autojump_clock: MockClock) -> None:
         open_comfy(server.url, transport=server.transport) as comfy,
     ):
         new = await comfy.assets.upload(content, filename="a.bin", tags=["output"])
-        async with comfy.assets.open_content(new.asset) as stream:
+        async with comfy.assets.open_stream(new.asset) as stream:
             assert await stream.receive_some(5) == content[:5]
             assert await stream.receive_some(3) == content[5:8]
             with pytest.raises(ValueError, match="at least 1"):
@@ -232,7 +232,7 @@ async def test_content_as_a_stream(autojump_clock: MockClock) -> None:
             await stream.receive_some()
         server.faults.break_connection("GET /assets/{id}/content")
         with pytest.raises(DisconnectedError):
-            async with comfy.assets.open_content(new.asset):
+            async with comfy.assets.open_stream(new.asset):
                 raise AssertionError
 
 
@@ -246,7 +246,7 @@ async def test_content_that_is_not_read_to_its_end(tmp_path: Path) -> None:
                     new = await comfy.assets.upload(
                         bytes(8 * 2**20), filename="a.bin", tags=["input"]
                     )
-                    async with comfy.assets.open_content(new.asset) as stream:
+                    async with comfy.assets.open_stream(new.asset) as stream:
                         assert await stream.receive_some(1) == b"\0"
                     with trio.move_on_after(0.01):
                         while True:

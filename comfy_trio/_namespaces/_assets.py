@@ -10,6 +10,8 @@ import attrs
 import trio
 
 from .._errors import AssetError
+from .._local_names import local_name
+from .._part_file import open_part_file
 from .._routes._asset_refusals import NOT_FOUND, UNKNOWN_PARAMETERS, require_success
 from .._routes._asset_scans import (
     CANCEL_SCAN,
@@ -49,18 +51,16 @@ from .._routes._assets import (
 )
 from .._upload import make_upload
 from .._util import NoPublicConstructor
-from ._download import open_content, save
 
 if TYPE_CHECKING:
     import os
     from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 
-    from .._http import HttpClient
-    from .._replies import Reply, Request
+    from .._http import HttpClient, ReplyStream
+    from .._replies import Progress, Reply, Request, UploadSource
     from .._routes._asset_scans import AssetRoot, AssetScan
     from .._routes._asset_tags import TagChange, TagOrder, TagPage
     from .._routes._assets import AssetPage, AssetSort, NewAsset, Order
-    from .._upload import FileSource
 
 EVERYTHING = AssetFilter()
 PAGE_SIZE = 100
@@ -179,7 +179,7 @@ class AssetNamespace(metaclass=NoPublicConstructor):
 
     async def upload(
         self,
-        source: FileSource,
+        source: UploadSource,
         *,
         tags: Iterable[str],
         filename: str | None = None,
@@ -188,15 +188,17 @@ class AssetNamespace(metaclass=NoPublicConstructor):
         hash: str | None = None,  # noqa: A002  # as the server calls it
         mime_type: str | None = None,
         preview: Asset | str | None = None,
+        progress: Progress | None = None,
     ) -> NewAsset:
         """Upload a file, and return the asset that the server made of it.
 
         The server stores a content once, under its hash, in the folder that the tags say; of a
         content that it has, it makes one more asset, which `Asset.reference` knows no file of.
-        Memory use here does not depend on the size of a file given by its path.
+        Memory use here does not depend on its size, unless it is given as bytes.
 
         Args:
-            source: The file's content, or the path of a file here. It must not be empty.
+            source: Whatever a file's content can be read from; see `FileNamespace.upload`. It must
+                not be empty.
             tags: The first is the server's folder: ``input``, ``output`` or ``models``; with the
                 last, the second is the kind of model, such as ``loras``. The others are also the
                 subfolders.
@@ -209,9 +211,11 @@ class AssetNamespace(metaclass=NoPublicConstructor):
             mime_type: Of the content. Default: it follows from the names.
             preview: The asset that shows what this one looks like. One that is not there is passed
                 over.
+            progress: Is called with how many bytes of the file have been sent, and of how many;
+                None if that is not known before the end.
 
         Raises:
-            FileError: the file has no name.
+            FileError: the file has no name, cannot be read, or changes while it is sent.
             OSError: the file cannot be read.
             AssetError, UnsupportedError: see the class.
             ResponseError, ServerUnreachableError, DisconnectedError: the request failed.
@@ -226,6 +230,7 @@ class AssetNamespace(metaclass=NoPublicConstructor):
             content_hash=hash,
             mime_type=mime_type,
             preview_id=None if preview is None else id_of(preview),
+            progress=progress,
         )
         return read_new_asset(await self._http.request(request))
 
@@ -371,26 +376,21 @@ class AssetNamespace(metaclass=NoPublicConstructor):
                 gone.
             ResponseError, ServerUnreachableError, DisconnectedError: the request failed.
         """
-        asset_id = id_of(asset)
-
-        async def name() -> str:
-            if isinstance(asset, Asset) and asset.name:
-                return asset.name
-            return read_asset(await self._http.request(asset_request(asset_id)), asset_id).name
-
-        return await save(
-            self._http,
-            asset_request(asset_id, below="/content"),
-            destination,
-            name=name,
-            judge=lambda reply: require_success(reply, asset_id),
-        )
+        path = trio.Path(destination)
+        if str(destination).endswith(("/", "\\")) or await path.is_dir():
+            if isinstance(asset, str):
+                asset = read_asset(await self._http.request(asset_request(asset)), asset)
+            path /= local_name(asset.name)
+        async with self.open_stream(asset) as stream, open_part_file(path) as part:
+            async for chunk in stream:
+                await part.write(bytes(chunk))
+        return path
 
     @asynccontextmanager
-    async def open_content(
-        self, asset: Asset | str
-    ) -> AsyncGenerator[trio.abc.ReceiveStream, None]:
-        """Open an asset's content, for reading it piece by piece in the block.
+    async def open_stream(self, asset: Asset | str) -> AsyncGenerator[trio.abc.ReceiveStream, None]:
+        """Open an asset's content; in the block, iterating yields it piece by piece.
+
+        The server cannot go on where a connection broke off.
 
         Raises:
             AssetError, UnsupportedError: see the class. There is no such asset, or its file is
@@ -399,11 +399,11 @@ class AssetNamespace(metaclass=NoPublicConstructor):
             DisconnectedError: on entering or reading; the connection broke.
         """
         asset_id = id_of(asset)
-        request = asset_request(asset_id, below="/content")
-        async with open_content(
-            self._http, request, judge=lambda reply: require_success(reply, asset_id)
-        ) as content:
-            yield content
+        async with self._http.stream(asset_request(asset_id, below="/content")) as reply:
+            if reply.status >= 300:
+                require_success(await reply.read(), asset_id)
+            async with _Content(reply) as content:
+                yield content
 
     async def add_tags(self, asset: Asset | str, tags: Iterable[str]) -> TagChange:
         """Give an asset more tags, which the server writes in lower case.
@@ -582,3 +582,35 @@ class AssetIterator(metaclass=NoPublicConstructor):
         if not self._held:
             raise StopAsyncIteration
         return self._held.popleft()
+
+
+class _Content(trio.abc.ReceiveStream):
+    """A reply's body as Trio has streams."""
+
+    def __init__(self, stream: ReplyStream) -> None:
+        self._stream = stream
+        self._rest = b""
+        self._closed = False
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        """Return the next piece; empty at the end.
+
+        Raises:
+            DisconnectedError: the connection broke.
+            trio.ClosedResourceError: the block is over.
+        """
+        if max_bytes is not None and max_bytes < 1:
+            raise ValueError(f"max_bytes must be at least 1, not {max_bytes}")
+        await trio.lowlevel.checkpoint()
+        if self._closed:
+            raise trio.ClosedResourceError("the block that opened this content is over")
+        if not self._rest:
+            self._rest = await self._stream.read_chunk()
+        cut = len(self._rest) if max_bytes is None else max_bytes
+        piece, self._rest = self._rest[:cut], self._rest[cut:]
+        return piece
+
+    async def aclose(self) -> None:
+        """Read nothing more; the connection is closed with the block."""
+        self._closed = True
+        await trio.lowlevel.checkpoint()

@@ -20,7 +20,7 @@ from ._asset_refusals import NOT_FOUND, require_answer, require_success
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from .._replies import Reply
+    from .._replies import Progress, Reply, UploadSource
     from .._util import JSONObject
 
 T = TypeVar("T")
@@ -211,7 +211,7 @@ def page_request(
 
 
 def upload_request(
-    form_source: Any,
+    source: UploadSource,
     filename: str,
     *,
     tags: Iterable[str],
@@ -220,6 +220,7 @@ def upload_request(
     content_hash: str | None,
     mime_type: str | None,
     preview_id: str | None,
+    progress: Progress | None = None,
 ) -> Request:
     """Return the request that sends a file; see `AssetNamespace.upload`."""
     fields = {
@@ -231,7 +232,8 @@ def upload_request(
         "preview_id": preview_id,
     }
     present = tuple((key, value) for key, value in fields.items() if value is not None)
-    return Request("POST", "/api/assets", form=FileForm(present, "file", filename, form_source))
+    form = FileForm(present, "file", filename, source, progress)
+    return Request("POST", "/api/assets", form=form)
 
 
 def from_hash_request(

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 _log: Final = logging.getLogger("comfy_trio.testing")
 
+LINGER: Final = 10.0
+"""Seconds for which a server reads on after it has refused a body, as the real one does."""
+
 WEBSOCKET_ROUTE: Final = "GET /ws"
 UNKNOWN_ROUTE: Final = "unknown"
 """What requests that no route fits are counted as."""
@@ -122,6 +125,9 @@ class Application:
             return
         if fault.after and scope["type"] == "http":
             await app(scope, receive, _swallow)
+        if fault.received is not None or fault.sent is not None:
+            await self._serve_partly(fault, app, scope, receive, send)
+            return
         if isinstance(fault.outcome, CannedReply):
             reply = Response(
                 fault.outcome.body,
@@ -130,11 +136,48 @@ class Application:
             )
             await _refuse(scope, receive, send, reply)
         elif fault.outcome is Outcome.BREAK:
-            connection = self._faults._connections.get(scope["client"])
-            if connection is not None:
-                connection.lose(noticed=True)
+            self._break(scope)
         else:
             await _until_gone(receive)
+
+    async def _serve_partly(
+        self, fault: Fault, app: ASGIApp, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Serve a request until so much of either body has passed, and break the connection."""
+        incoming, outgoing = fault.received, fault.sent
+        broken = False
+
+        async def counting_receive() -> Message:
+            nonlocal incoming, broken
+            message = await receive()
+            if incoming is not None and message["type"] == "http.request":
+                incoming -= len(message["body"])
+                if incoming <= 0:
+                    broken = True
+                    self._break(scope)
+                    return {"type": "http.disconnect"}
+            return message
+
+        async def counting_send(message: Message) -> None:
+            nonlocal outgoing
+            if broken:
+                raise OSError("the connection is broken")
+            body = message.get("body", b"")
+            if outgoing is None or len(body) <= outgoing:
+                if outgoing is not None:
+                    outgoing -= len(body)
+                await send(message)
+                return
+            await send({**message, "body": body[:outgoing], "more_body": True})
+            self._break(scope)
+            raise OSError("the connection is broken")
+
+        await app(scope, counting_receive, counting_send)
+
+    def _break(self, scope: Scope) -> None:
+        connection = self._faults._connections.get(scope["client"])
+        if connection is not None:
+            connection.lose(noticed=True)
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Route a request; what goes wrong in its handler becomes a 500."""
@@ -148,7 +191,7 @@ class Application:
         try:
             await self._router(scope, receive, noting_send)
         except PayloadTooLarge as exc:
-            await text_reply(str(exc), 413)(scope, receive, send)
+            await _answer_early(text_reply(str(exc), 413), receive, send)
         except OSError:
             if started:
                 raise  # the client has gone
@@ -184,6 +227,21 @@ async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def _swallow(message: Message) -> None:
     await trio.lowlevel.checkpoint()
+
+
+async def _answer_early(reply: Response, receive: Receive, send: Send) -> None:
+    """Reply to a request that is still coming in, and throw away what comes of it.
+
+    Like the real server, this does not hang up at once: a client that is still sending might not
+    find the reply.
+    """
+    headers = {"type": "http.response.start", "status": reply.status_code}
+    await send({**headers, "headers": reply.raw_headers})
+    await send({"type": "http.response.body", "body": reply.body, "more_body": True})
+    with trio.move_on_after(LINGER):
+        while (await receive()).get("more_body", False):
+            pass
+    await send({"type": "http.response.body"})
 
 
 async def _until_gone(receive: Receive) -> None:

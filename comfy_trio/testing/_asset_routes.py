@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import quote
 
 import attrs
-from starlette.datastructures import UploadFile
 from starlette.routing import Route
 
 from comfy_trio._util import as_list, as_object, is_list, is_object
@@ -29,7 +28,8 @@ from ._asset_queries import (
     write_cursor,
 )
 from ._asset_store import ROOTS, BadRequestError, hash_of
-from ._file_routes import NOT_SHOWN, FileReply, open_form
+from ._file_routes import NOT_SHOWN, FileReply
+from ._forms import read_form
 from ._http import PayloadTooLarge, empty_reply, json_reply, read_json
 from ._info_routes import MODEL_INPUTS
 
@@ -151,26 +151,16 @@ class AssetRoutes:
         """Keep a file."""
         if not request.headers.get("content-type", "").lower().startswith("multipart/"):
             raise Refused(415, "UNSUPPORTED_MEDIA_TYPE", "Use multipart/form-data for uploads.")
-        async with open_form(request, sys.maxsize) as form:
-            file: UploadFile | None = None
-            fields: dict[str, str] = {}
-            tags: list[str] = []
-            for key, value in form.multi_items():
-                if isinstance(value, UploadFile):
-                    file = value if key == "file" else file
-                elif key == "id":
-                    raise Refused(
-                        400,
-                        "UNSUPPORTED_FIELD",
-                        "Client-provided 'id' is not supported."
-                        " Asset IDs are assigned by the server.",
-                    )
-                elif key == "tags":
-                    tags.append(value)
-                else:
-                    fields[key] = value
-            content = None if file is None else await file.read()
-        return self._keep(fields, tags, content, (file and file.filename) or "")
+        async with read_form(request, self.store.files, sys.maxsize) as form:
+            if "id" in form.fields:
+                message = (
+                    "Client-provided 'id' is not supported. Asset IDs are assigned by the server."
+                )
+                raise Refused(400, "UNSUPPORTED_FIELD", message)
+            tags = [value for name, value in form.texts if name == "tags"]
+            file = form.files.get("file")
+            content = None if file is None else file.content.read_bytes()
+            return self._keep(form.fields, tags, content, "" if file is None else file.filename)
 
     async def post_from_hash(self, request: Request) -> Response:
         """Make one more asset of a content."""

@@ -215,18 +215,17 @@ async def open_embedded_server(
             store.scan(ROOTS)
         info = partial(object_info, types.values(), files, can.version)
         custom = custom_validations(types.values(), files, can.version)
+        uploads = store if can.assets_enabled and can.asset_refining else None
+        file_routes = FileRoutes(can, files, max_upload_size, uploads)
         routes = [
             *PromptRoutes(engine, info, custom, max_upload_size).routes(),
             *InfoRoutes(can, info, files, max_upload_size).routes(),
-            *FileRoutes(
-                files,
-                max_upload_size,
-                store if can.assets_enabled and can.asset_refining else None,
-            ).routes(),
+            *file_routes.routes(),
         ]
         all_routes = [
             *JobRoutes(engine, max_upload_size).routes(),
             *AssetRoutes(store, can, max_upload_size).routes(),
+            *file_routes.internal_routes(),
             *with_api(routes),
         ]
         faults._routes = {WEBSOCKET_ROUTE, *map(route_name, all_routes)}

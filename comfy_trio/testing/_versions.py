@@ -47,6 +47,7 @@ class Capabilities:
         asset_cursors: Pages of assets tell where the next begins. The files of outputs tell
             their asset.
         refuses_cross_site: Requests that a browser marks as cross-site get 403.
+        annotated_names: `/internal/files` lists ``"a.png [output]"``, and nothing hidden.
         uuid_prompt_ids: ``prompt_id`` must be a canonical UUID.
         deploy_environment: `/system_stats` has that key.
         job_cancel: ``POST /api/jobs/{id}/cancel`` and ``POST /api/jobs/cancel`` exist.
@@ -73,6 +74,7 @@ class Capabilities:
     asset_hash: bool
     asset_cursors: bool
     refuses_cross_site: bool
+    annotated_names: bool
     uuid_prompt_ids: bool
     deploy_environment: bool
     job_cancel: bool
@@ -112,6 +114,7 @@ _SINCE: Final[dict[str, tuple[int, ...]]] = {
     "asset_hash": (0, 23, 0),
     "asset_cursors": (0, 25, 0),
     "refuses_cross_site": (0, 19, 0),
+    "annotated_names": (0, 20, 0),
     "uuid_prompt_ids": (0, 25, 0),
     "deploy_environment": (0, 25, 0),
     "job_cancel": (0, 26, 0),

@@ -67,8 +67,8 @@ async def download(comfy: Comfy, server: EmbeddedServer) -> None:
         assert await path.read_bytes() == b"..."
 
 
-async def open_content(comfy: Comfy, server: EmbeddedServer) -> None:
-    async with comfy.assets.open_content(await uploaded(comfy)) as stream:
+async def open_stream(comfy: Comfy, server: EmbeddedServer) -> None:
+    async with comfy.assets.open_stream(await uploaded(comfy)) as stream:
         assert b"".join([piece async for piece in stream]) == b"..."
 
 
@@ -121,7 +121,7 @@ ROWS = (
     Row("DELETE /assets/{id}", "assets.delete", delete, ON),
     Row("GET /assets/{id}/content", "assets.read", read, ON),
     Row("GET /assets/{id}/content", "assets.download", download, ON),
-    Row("GET /assets/{id}/content", "assets.open_content", open_content, ON),
+    Row("GET /assets/{id}/content", "assets.open_stream", open_stream, ON),
     Row("POST /assets/{id}/tags", "assets.add_tags", add_tags, ON),
     Row("DELETE /assets/{id}/tags", "assets.remove_tags", remove_tags, ON),
     Row("GET /tags", "assets.tags", tags, ON),
