@@ -149,6 +149,21 @@ async def pages_and_the_iterator(comfy: Comfy, tmp_path: Path) -> None:
     assert sorted([asset.name async for asset in each]) == names
 
 
+async def an_upload_piece_by_piece(comfy: Comfy, tmp_path: Path) -> None:
+    content = secrets.token_bytes(3 * 2**20)
+    pieces = [content[at : at + 2**20] for at in range(0, len(content), 2**20)]
+    told: list[tuple[int, int | None]] = []
+    new = await comfy.assets.upload(
+        pieces,
+        filename="a.bin",
+        tags=["output"],
+        progress=lambda sent, size: told.append((sent, size)),
+    )
+    assert new.asset.size == len(content)
+    assert told[-1][0] == len(content)
+    assert await comfy.assets.read(new.asset) == content
+
+
 async def changes_and_tags(comfy: Comfy, tmp_path: Path) -> None:
     asset = (await uploaded(comfy)).asset
     tag = f"tag{secrets.token_hex(4)}"
@@ -227,6 +242,7 @@ async def refusals(comfy: Comfy, tmp_path: Path) -> None:
 SCENARIOS: list[Callable[[Comfy, Path], Awaitable[None]]] = [
     an_upload_and_what_becomes_of_it,
     a_node_reads_an_upload,
+    an_upload_piece_by_piece,
     pages_and_the_iterator,
     changes_and_tags,
     scans,
