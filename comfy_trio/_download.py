@@ -120,6 +120,8 @@ class FileStream(metaclass=NoPublicConstructor):
             try:
                 chunk = await self._read_chunk(self._reply)
             except DisconnectedError as error:
+                if self._received == self.size:
+                    break  # it broke behind the last byte
                 await self._resume(error)
                 continue
             if self._skip:
@@ -130,12 +132,13 @@ class FileStream(metaclass=NoPublicConstructor):
                 self._received += len(chunk)
                 self._tell()
                 return chunk
+        self._complete = True
         raise StopAsyncIteration
 
     async def _read_chunk(self, reply: ReplyStream) -> bytes:
         chunk = await reply.read_chunk()
         if not chunk:
-            if self.size not in {None, self._received}:
+            if self.size is not None and self._received != self.size:
                 raise DisconnectedError(
                     f"the content of {file_reference(self._file).reference!r} ended after"
                     f" {self._received} of {self.size} bytes"
@@ -200,6 +203,8 @@ class FileStream(metaclass=NoPublicConstructor):
                 error = failure
 
     def _may_ask_again(self) -> bool:
+        if self.size is not None and self._received > self.size:
+            return False
         return self._version.recognizable or self._may_start_again()
 
     def _may_start_again(self) -> bool:

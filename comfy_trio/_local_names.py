@@ -15,8 +15,13 @@ if TYPE_CHECKING:
 
     from ._routes._file import FileReference
 
-_NO_NAME: Final = re.compile(r'[\x00-\x1f<>:"|?*]' if os.name == "nt" else r"\x00")
-"""What no file's name here may have in it."""
+
+def forbidden_in_names(system: str) -> re.Pattern[str]:
+    """Return what no file's name may have in it, by the system's name as `os.name` has it."""
+    return re.compile(r'[\x00-\x1f<>:"|?*]' if system == "nt" else r"\x00")
+
+
+_NO_NAME: Final = forbidden_in_names(os.name)
 
 
 def local_name(filename: str) -> str:

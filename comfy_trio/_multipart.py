@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ._content import Content
     from ._replies import FileForm
 
-CHUNK: Final = 256 * 2**10
+CHUNK: Final = 512 * 2**10
 """How much of a file is read at a time, in bytes."""
 
 

@@ -229,6 +229,8 @@ async def test_whether_a_file_is_there(
     server.faults.answer(VIEW, 502)
     with pytest.raises(ResponseError, match="502"):
         await comfy.file.exists(FILE)
+    server.faults.answer(VIEW, 302)
+    assert await comfy.file.exists(FILE)
     server.faults.break_connection(VIEW)
     assert await comfy.file.exists(FILE)
 
@@ -530,31 +532,62 @@ async def test_contents_that_cannot_be_told_apart(
     assert await comfy.file.read(FILE) == stored
 
 
-async def test_a_reply_that_is_too_short_is_no_file(
-    autojump_clock: MockClock, comfy: Comfy, tmp_path: Path
+class Body(httpx.AsyncByteStream):
+    """A reply's body of some pieces; the end is an error if it says so."""
+
+    def __init__(self, *pieces: bytes, broken: bool = False) -> None:
+        self._left = list(pieces)
+        self._broken = broken
+
+    def __aiter__(self) -> Body:
+        return self
+
+    async def __anext__(self) -> bytes:
+        await trio.lowlevel.checkpoint()
+        if self._left:
+            return self._left.pop(0)
+        if self._broken:
+            raise httpx.ReadError("reset")
+        raise StopAsyncIteration
+
+
+@pytest.mark.parametrize(
+    ("pieces", "came"), [((b"12345",), 5), ((b"12345", b"678901"), 11), ((), 0)]
+)
+@pytest.mark.parametrize("etag", ["", '"1"', 'W/"1"'])
+async def test_a_reply_of_another_length_is_no_file(
+    autojump_clock: MockClock,
+    comfy: Comfy,
+    tmp_path: Path,
+    pieces: tuple[bytes, ...],
+    came: int,
+    etag: str,
 ) -> None:
     """A transport of one's own may not notice, as httpx does."""
-
-    def handler(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, headers={"content-length": "10"}, stream=Short())
-
-    class Short(httpx.AsyncByteStream):
-        def __init__(self) -> None:
-            self._left = [b"12345"]
-
-        def __aiter__(self) -> Short:
-            return self
-
-        async def __anext__(self) -> bytes:
-            await trio.lowlevel.checkpoint()
-            if not self._left:
-                raise StopAsyncIteration
-            return self._left.pop()
-
-    comfy._session.http._transport = httpx.MockTransport(handler)
-    with pytest.raises(DisconnectedError, match=r"'f.bin \[output\]' ended after 5 of 10 bytes"):
+    headers = {"content-length": "10", "etag": etag}
+    comfy._session.http._transport = httpx.MockTransport(
+        lambda _: httpx.Response(200, headers=headers, stream=Body(*pieces))
+    )
+    with pytest.raises(
+        DisconnectedError, match=rf"'f.bin \[output\]' ended after {came} of 10 byt"
+    ):
         await comfy.file.download(FILE, tmp_path)
     assert names_in(tmp_path) == []
+
+
+async def test_a_connection_that_breaks_behind_the_last_byte(
+    autojump_clock: MockClock, comfy: Comfy
+) -> None:
+    comfy._session.http._transport = httpx.MockTransport(
+        lambda _: httpx.Response(
+            200, headers={"content-length": "5"}, stream=Body(b"12345", broken=True)
+        )
+    )
+    assert await comfy.file.read(FILE) == b"12345"
+    async with comfy.file.open_stream(FILE) as stream:
+        assert [chunk async for chunk in stream] == [b"12345"]
+        with pytest.raises(StopAsyncIteration):
+            await anext(stream)
 
 
 async def test_connections_that_break_over_tcp(

@@ -428,7 +428,14 @@ async def test_an_async_generator_is_closed_whatever_happens(
     server.faults.break_connection(UPLOAD, received=5000)
     with pytest.raises(DisconnectedError):
         await comfy.file.upload(endless("broken"), filename="a")
-    assert closed == ["cancelled", "broken"]
+
+    def fail(sent: int, total: int | None) -> None:
+        if sent:
+            raise LookupError("told of progress")
+
+    with pytest.raises(LookupError, match="told of progress"):
+        await comfy.file.upload(endless("failed"), filename="a", progress=fail)
+    assert closed == ["cancelled", "broken", "failed"]
 
 
 def test_only_what_can_be_read_again_can_be_attached() -> None:

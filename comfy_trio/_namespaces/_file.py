@@ -96,7 +96,8 @@ class FileNamespace(metaclass=NoPublicConstructor):
         reply = await self._http.request(view_request(file, method="HEAD"))
         if reply.status == 404:
             return False
-        require_content(reply, file)
+        if not 300 <= reply.status < 400:  # Comfy Cloud says where it is
+            require_content(reply, file)
         return True
 
     @asynccontextmanager
@@ -308,7 +309,7 @@ class FileNamespace(metaclass=NoPublicConstructor):
             source: The file's content, the path of a file here, a file that is open for reading
                 bytes (one of Python's, of trio's, or any other with such a ``read``; it is read
                 from where it stands, and left open), or an iterable of bytes, asynchronous or not.
-                An asynchronous generator is closed in the end.
+                What blocks is read in threads. An asynchronous generator is closed in the end.
             filename: Its name for the server. Default: that of the path or the open file; of a
                 picture's content, one that follows from it.
             subfolder: Where in the folder. Default: its top.
