@@ -103,6 +103,7 @@ SENSIBLE: list[tuple[object, Kind]] = [
     (combo("a", default=None), Combo(("a",))),
     ([[0.25, 1, 0.25]], Combo(legacy=True, numbers=(0.25, 1))),
     (combo(0.5, 1.0, default=1), Combo((), 1, True, numbers=(0.5, 1.0))),
+    (combo(0.5, 10**400), Combo(numbers=(0.5, 10**400))),
     (
         combo("a", "b", multiselect=True, default=["b"]),
         Combo(("a", "b"), ("b",), True, multiselect=True),
@@ -301,6 +302,13 @@ def test_floats_are_finite() -> None:
     [
         ("x", [], {}, True),
         ("vae_name", ["pixel_space"], {}, True),
+        ("clip_name4", ["none"], {}, True),
+        ("lora_name_2", ["None"], {}, True),
+        ("existing_lora", ["[None]"], {}, True),
+        ("folder", ["3d"], {}, True),
+        ("model_path", ["a_diffusers_directory"], {}, True),
+        ("file", ["notes.txt"], {}, True),
+        ("profile", ["a"], {}, False),
         ("x", ["None", "sub\\Model.SafeTensors"], {}, True),
         ("x", ["a"], {"image_upload": True}, True),
         ("x", ["a"], {"image_upload": False}, False),
