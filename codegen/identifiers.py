@@ -46,11 +46,11 @@ _TAKEN_IN_MODULE: Final = (
     | {name for name in dir(builtins) if not name.startswith("_")}
     | {"PythonFinalizationError", "copyright", "credits", "exit", "help", "license", "quit"}
     | {"FORMAT", "Final", "Generic", "NODES", "Node", "OutputNode", "TYPE_CHECKING", "TypeAlias"}
-    | {"TypeVar", "TypedDict", "UINode", "annotations", "lazy_exports", "require_format"}
+    | {"TypeVar", "TypedDict", "UINode", "annotations", "cast", "lazy_exports", "require_format"}
 )
 
 # Names at the top of the module of a workflow, and in its functions.
-_TAKEN_IN_FUNCTION: Final = frozenset({"cast", "comfy", "inputs", "key", "result"})
+_TAKEN_IN_FUNCTION: Final = frozenset({"comfy", "inputs", "key", "result"})
 
 # Windows has no files of these names, whatever their suffix.
 _DEVICES: Final = frozenset(

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from codegen.__main__ import make_golden
+from codegen.identifiers import is_free
 from codegen.nodes import generate_package
 from codegen.render import HEADER
 from codegen.ui_types import UI_TYPES
@@ -169,6 +170,18 @@ def test_modules_import_nothing_but_the_runtime_and_each_other() -> None:
                 assert node.module != "attrs" or names == {"field"}
 
 
+def test_no_class_is_called_like_what_modules_import_of_others() -> None:
+    imported = {
+        alias.name
+        for tree in modules().values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module in IMPORTED - {"comfy_trio.types"}
+        for alias in node.names
+    }
+    assert {"cast", "field", "Node", "TypeVar"} <= imported
+    assert [name for name in sorted(imported) if is_free(name)] == []
+
+
 def test_names_of_the_server_are_kept() -> None:
     index = ast.parse(golden()["_index.py"]).body[-1]
     assert isinstance(index, ast.AnnAssign)
@@ -283,7 +296,7 @@ def test_checkers_take_no_powers_for_literals() -> None:
 
 
 def test_a_slot_of_options_that_are_not_known_imports_what_there_is() -> None:
-    slot = ["COMFY_DYNAMICSLOT_V3", {"slotType": "COMBO", "inputs": {}}]
+    slot: list[object] = ["COMFY_DYNAMICSLOT_V3", {"slotType": "COMBO", "inputs": {}}]
     sources = generate({"N": {"input": {"required": {"lora": slot}}}})
     assert "    from ..files import Lora\n" in sources["core/uncategorized.py"]
     assert "\nLora: TypeAlias = str\n" in sources["files.py"]
