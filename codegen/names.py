@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 import attrs
 
 from .aliases import find_uses, merge_files, name_choices, name_files, options_key, types_of, walk
-from .identifiers import RUNTIME_TYPES, allocate, class_name, marker_name, module_name, pack_name
+from .identifiers import (
+    RUNTIME_TYPES,
+    UNION,
+    allocate,
+    class_name,
+    marker_name,
+    module_name,
+    pack_name,
+)
 from .members import Scope
 from .named import CORE as CORE
 from .named import NamedChoice as NamedChoice
@@ -122,8 +130,7 @@ def _name_unions(
         if len(output.types) > 1 and output.template is None
     }
     wanted = {
-        key: "_OR_".join(types.get(type_, type_) for type_ in union)
-        for key, union in unions.items()
+        key: UNION.join(types.get(type_, type_) for type_ in union) for key, union in unions.items()
     }
     named = allocate(wanted, {*types.values(), *RUNTIME_TYPES})
     return {unions[key]: name for key, name in sorted(named.items())}

@@ -246,7 +246,7 @@ def _parse_odd_combo(
         combo = Combo(legacy=legacy, loose=True)
     default = settings.get("default")
     # As the server compares them: 1 is among 0.5 and 1.0.
-    if isinstance(default, str | int | float) and default in options:
+    if (isinstance(default, str | bool) or _is_number(default)) and default in options:
         return attrs.evolve(combo, default=default, has_default=True)
     if default is not None:
         place.note(f"the default is none of the options: {quote(default)}")

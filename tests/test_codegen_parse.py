@@ -207,6 +207,7 @@ ODD: list[tuple[object, Kind, str]] = [
     (combo("a", 0.5), Combo(loose=True), "checkers have no literals of some"),
     (combo(True, 0.5), Combo(loose=True), "checkers have no literals of some"),
     (combo(0.5, math.inf), Combo(loose=True), "checkers have no literals of some"),
+    (combo(math.nan, default=math.nan), Combo(loose=True), "none of the options: nan"),
     (combo(0.5, multiselect=True), Combo(loose=True), "checkers have no literals of some"),
     (
         combo("a", ["b"], default="a"),
