@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeGuard
 import attrs
 
 from comfy_trio._file_choices import are_files
+from comfy_trio._prompt import is_link_to_servers
 
 from .declarations import (
     Autogrow,
@@ -280,7 +281,7 @@ def _parse_socket(type_: object, settings: Settings, place: Place) -> Socket:
     # With forceInput there is no widget, so what it would begin with is never sent.
     if default is None or settings.get("forceInput") is True:
         return Socket(types, literal=literal)
-    if not is_plain(default, depth=_MAX_DEPTH):
+    if not is_plain(default, depth=_MAX_DEPTH) or is_link_to_servers(default):
         place.note(f"the default cannot be sent: {quote(default)}")
         return Socket(types, literal=literal)
     fits = any(type(default) in PLAIN.get(each, ()) for each in types)

@@ -229,6 +229,7 @@ ODD: list[tuple[object, Kind, str]] = [
     ),
     (["COMBO", {"options": {"a": 1}}], Combo(loose=True), "the options are no list: {'a': 1}"),
     (["MY", {"default": math.nan}], Socket(("MY",)), "the default cannot be sent: nan"),
+    (["MY", {"default": ["a", 1]}], Socket(("MY",)), "the default cannot be sent: ['a', 1]"),
     (match(None), ANYTHING, "a match type without a template"),
     (match({"template_id": 3}), ANYTHING, "a match type without a template"),
     (["COMFY_AUTOGROW_V3", {}], ANYTHING, "an autogrow of nothing"),
