@@ -57,7 +57,7 @@ def resolve(declarations: Sequence[NodeDeclaration], *, strict_files: bool = Fal
         pack: [use for each in nodes for use in find_uses(each, classes[pack][each.class_type])]
         for pack, nodes in members.items()
     }
-    apart = name_files(chain.from_iterable(uses.values())) if strict_files else {}
+    apart = name_files(uses, CORE) if strict_files else {}
     choices: dict[str, dict[str, Use]] = {}
     shared: frozenset[OptionsKey] = frozenset()
     for pack in sorted(members, key=lambda pack: (pack != CORE, pack)):
@@ -77,10 +77,12 @@ def resolve(declarations: Sequence[NodeDeclaration], *, strict_files: bool = Fal
         ),
         types=types,
         unions=_name_unions(declarations, types),
-        files={name: use.options for name, use in apart.items()}
+        files=dict(
+            sorted((name, tuple(each for _, each in key)) for (_, _, key), name in apart.items())
+        )
         if strict_files
         else merge_files(chain.from_iterable(uses.values())),
-        files_apart={(use.alias, options_key(use.options)): name for name, use in apart.items()},
+        files_apart=apart,
     )
     return attrs.evolve(
         package,

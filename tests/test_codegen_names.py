@@ -375,7 +375,7 @@ FILES = [
 def test_files_are_merged_by_name() -> None:
     package = resolve(FILES)
     assert package.files == {"CkptName": ("a", "b", "c"), "LoraName": ()}
-    assert package.file_alias("ckpt_name", ("b", "a")) == "CkptName"
+    assert package.file_alias("core", "ckpt_name", ("b", "a")) == "CkptName"
     assert not any(pack.choices for pack in package.packs)
 
 
@@ -386,19 +386,20 @@ def test_files_of_numbered_inputs_are_those_of_one() -> None:
     inputs = [Input(name, files(name)) for name in NUMBERED]
     for strict in (False, True):
         package = resolve([node("N", *inputs)], strict_files=strict)
-        names = {package.file_alias(each.name, (each.name,)) for each in inputs}
+        names = {package.file_alias("core", each.name, (each.name,)) for each in inputs}
         assert {"LoraName", "Lora2xName", "Value2"} <= names
         assert strict or len(names) == 3
         for each in inputs:
-            assert each.name in package.files[package.file_alias(each.name, (each.name,))]
+            assert each.name in package.files[package.file_alias("core", each.name, (each.name,))]
 
 
 def test_strictly_files_that_differ_stay_apart() -> None:
     package = resolve(FILES, strict_files=True)
-    assert package.files == {"BCkptName": ("c", "a"), "CkptName": ("b", "a"), "LoraName": ()}
-    assert package.file_alias("ckpt_name", ("b", "a")) == "CkptName"
-    assert package.file_alias("ckpt name", ("c", "a")) == "BCkptName"
-    assert package.file_alias("lora_name", ()) == "LoraName"
+    assert package.files == {"PackCkptName": ("c", "a"), "CkptName": ("b", "a"), "LoraName": ()}
+    assert package.file_alias("core", "ckpt_name", ("b", "a")) == "CkptName"
+    assert package.file_alias("pack", "ckpt name", ("c", "a")) == "PackCkptName"
+    assert package.file_alias("pack", "ckpt name", ("b", "a")) == "CkptName"
+    assert package.file_alias("core", "lora_name", ()) == "LoraName"
 
 
 # Types
@@ -625,11 +626,14 @@ def test_order_makes_no_difference(info: dict[str, Any], rng: random.Random, str
     assert summary(packages[0]) == summary(packages[1])
 
 
-@given(core_and_packs, object_infos(st.just("custom_nodes.other")))
-def test_another_pack_makes_no_difference(info: dict[str, Any], more: dict[str, Any]) -> None:
-    alone = resolve(parse_object_info(info))
-    together = resolve(parse_object_info({**more, **info}))
+@given(core_and_packs, object_infos(st.just("custom_nodes.other")), st.booleans())
+def test_another_pack_makes_no_difference(
+    info: dict[str, Any], more: dict[str, Any], strict: bool
+) -> None:
+    alone = resolve(parse_object_info(info), strict_files=strict)
+    together = resolve(parse_object_info({**more, **info}), strict_files=strict)
     assert [pack for pack in together.packs if pack.name != "other"] == list(alone.packs)
+    assert alone.files_apart.items() <= together.files_apart.items()
     assert alone.types.items() <= together.types.items()
     assert alone.unions.items() <= together.unions.items()
 
