@@ -19,7 +19,7 @@ from ._events import (
 )
 from ._machine import advance
 from ._mailbox import Mailbox
-from ._state import JobPlan, JobState, Phase, StateEvent
+from ._state import Gap, JobPlan, JobState, Phase, StateEvent
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -98,6 +98,10 @@ class JobTracker:
                 mailbox.close()
         if self.state.phase in (Phase.ENDING, Phase.RECORDED, Phase.ENDED):
             self._turn.set()
+
+    def notice_gap(self, reason: str) -> None:
+        """Let the job know that frames may have been lost. Nothing was heard of it by that."""
+        self.state = advance(self.state, Gap(reason))
 
     def suspect_end(self) -> None:
         """Have the server asked where the job is, because its frames may have been missed."""
