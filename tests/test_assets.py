@@ -21,6 +21,7 @@ from comfy_trio import (
     FileError,
     RequestTooLargeError,
     ResponseError,
+    TooManyRequestsError,
     UnsupportedError,
     open_comfy,
 )
@@ -439,7 +440,7 @@ REFUSALS: list[tuple[Reply, type[ResponseError], str]] = [
     (reply(b"", 404), UnsupportedError, "does not have"),
     (reply(b"", 405), UnsupportedError, "does not have"),
     (reply(b"<html>", 502), ResponseError, "HTTP status 502"),
-    (reply({"error": "slow down"}, 429), ResponseError, "slow down"),
+    (reply({"error": "slow down"}, 429), TooManyRequestsError, "slow down"),
 ]
 
 
