@@ -82,7 +82,7 @@ def open_weighted_channel(
     if max_buffer_size != inf and (max_buffer_size < 0 or max_buffer_size != int(max_buffer_size)):
         raise ValueError(f"max_buffer_size must be 0, 1, 2, ... or inf, not {max_buffer_size!r}")
     channel: _Channel[T] = _Channel(max_buffer_size, pick)
-    return WeightedSendChannel._create(channel), WeightedReceiveChannel._create(channel)
+    return WeightedSendChannel[T]._create(channel), WeightedReceiveChannel[T]._create(channel)
 
 
 @attrs.define(eq=False)
@@ -281,7 +281,7 @@ class WeightedSendChannel(Generic[T], metaclass=NoPublicConstructor):
     def clone(self) -> WeightedSendChannel[T]:
         """Return another sending end. Receivers go on until all of them are closed."""
         self._check_open()
-        return WeightedSendChannel._create(self._channel)
+        return WeightedSendChannel[T]._create(self._channel)
 
     @trio.lowlevel.enable_ki_protection
     def close(self) -> None:
@@ -378,7 +378,7 @@ class WeightedReceiveChannel(Generic[T], metaclass=NoPublicConstructor):
     def clone(self) -> WeightedReceiveChannel[T]:
         """Return another receiving end of the channel. Each value is received once."""
         self._check_open()
-        return WeightedReceiveChannel._create(self._channel)
+        return WeightedReceiveChannel[T]._create(self._channel)
 
     @trio.lowlevel.enable_ki_protection
     def close(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 import trio
@@ -21,7 +21,11 @@ from comfy_trio._weighted_queue import WeightedQueue
 if TYPE_CHECKING:
     from collections.abc import Hashable, Sequence
 
-Channel = tuple[WeightedSendChannel[Any], WeightedReceiveChannel[Any]]
+Channel: TypeAlias = tuple[WeightedSendChannel[Any], WeightedReceiveChannel[Any]]
+
+
+def open_channel(max_buffer_size: float, **options: Any) -> Channel:
+    return open_weighted_channel(max_buffer_size, **options)
 
 
 def drain(receive: WeightedReceiveChannel[Any]) -> list[Any]:
@@ -36,18 +40,18 @@ def drain(receive: WeightedReceiveChannel[Any]) -> list[Any]:
 @pytest.mark.parametrize("size", [-1, 1.5, -math.inf])
 def test_bad_sizes(size: float) -> None:
     with pytest.raises(ValueError, match=r"max_buffer_size must be 0, 1, 2, \.\.\. or inf"):
-        open_weighted_channel(size)
+        open_channel(size)
 
 
 async def test_lightest_first_and_first_come_first_served() -> None:
-    send, receive = open_weighted_channel(math.inf)
+    send, receive = open_channel(math.inf)
     for value, weight in [("c", 2), ("a", 1), ("d", 2), ("b", 1), ("z", -1)]:
         send.send_nowait(value, weight=weight)
     assert drain(receive) == ["z", "a", "b", "c", "d"]
 
 
 async def test_every_async_call_is_a_checkpoint() -> None:
-    send, receive = open_weighted_channel(1)
+    send, receive = open_channel(1)
     with assert_checkpoints():
         await send.send(1)
     with assert_checkpoints():
@@ -61,7 +65,7 @@ async def test_every_async_call_is_a_checkpoint() -> None:
 
 
 async def test_without_a_buffer_values_change_hands() -> None:
-    send, receive = open_weighted_channel(0)
+    send, receive = open_channel(0)
     with pytest.raises(trio.WouldBlock):
         send.send_nowait("nobody waits")
     with pytest.raises(trio.WouldBlock):
@@ -73,7 +77,7 @@ async def test_without_a_buffer_values_change_hands() -> None:
 
 
 async def test_a_full_buffer_lets_in_the_lightest_that_waits() -> None:
-    send, receive = open_weighted_channel(1)
+    send, receive = open_channel(1)
     send.send_nowait("first", weight=5)
     done: list[str] = []
 
@@ -95,7 +99,7 @@ async def test_a_full_buffer_lets_in_the_lightest_that_waits() -> None:
 
 
 async def test_a_value_is_never_handed_to_who_does_not_accept_it_and_keeps_nobody_back() -> None:
-    send, receive = open_weighted_channel(math.inf)
+    send, receive = open_channel(math.inf)
     send.send_nowait("for b", lane="b")
     send.send_nowait("for both", weight=1, lane=None)
     assert receive.receive_nowait(lambda lane: lane in (None, "a")) == "for both"
@@ -117,7 +121,7 @@ async def test_who_waits_longest_is_served_first_unless_somebody_picks() -> None
 
     for options, expected in (({}, ["a", "b"]), ({"pick": backwards}, ["b", "a"])):
         order.clear()
-        send, receive = open_weighted_channel(0, **options)
+        send, receive = open_channel(0, **options)
         async with trio.open_nursery() as nursery:
             for name in ("a", "b"):
                 nursery.start_soon(receiver, receive, name)
@@ -130,7 +134,7 @@ async def test_who_waits_longest_is_served_first_unless_somebody_picks() -> None
 
 async def test_changing_ones_mind() -> None:
     open_lanes: set[Hashable] = set()
-    send, receive = open_weighted_channel(math.inf)
+    send, receive = open_channel(math.inf)
     send.send_nowait("value", lane="x")
     async with trio.open_nursery() as nursery:
 
@@ -147,7 +151,7 @@ async def test_changing_ones_mind() -> None:
 
 
 async def test_cancelled_sends_and_receives_change_nothing() -> None:
-    send, receive = open_weighted_channel(0)
+    send, receive = open_channel(0)
     for _ in range(1000):  # nor do they leave anything
         with trio.CancelScope() as scope:
             scope.cancel()
@@ -173,7 +177,7 @@ async def test_cancelled_sends_and_receives_change_nothing() -> None:
 
 
 async def test_a_value_that_was_handed_over_is_not_lost_by_a_cancellation() -> None:
-    send, receive = open_weighted_channel(0)
+    send, receive = open_channel(0)
     received: list[str] = []
     async with trio.open_nursery() as nursery:
 
@@ -188,7 +192,7 @@ async def test_a_value_that_was_handed_over_is_not_lost_by_a_cancellation() -> N
 
 
 async def test_closing_the_sending_ends() -> None:
-    send, receive = open_weighted_channel(math.inf)
+    send, receive = open_channel(math.inf)
     with send, send.clone() as other:
         other.send_nowait(1)
     other.close()  # again
@@ -201,7 +205,7 @@ async def test_closing_the_sending_ends() -> None:
 
 
 async def test_closing_ends_that_others_wait_on() -> None:
-    send, receive = open_weighted_channel(0)
+    send, receive = open_channel(0)
     other = send.clone()
 
     async def expect(error: type[Exception], function: Any, *args: Any) -> None:
@@ -217,7 +221,7 @@ async def test_closing_ends_that_others_wait_on() -> None:
     with pytest.raises(trio.BrokenResourceError):
         await other.send(3)
 
-    send, receive = open_weighted_channel(0)
+    send, receive = open_channel(0)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(expect, trio.ClosedResourceError, receive.receive)
         with receive.clone() as twin:
@@ -229,7 +233,7 @@ async def test_closing_ends_that_others_wait_on() -> None:
 
 
 async def test_the_end_for_one_is_not_the_end_for_all() -> None:
-    send, receive = open_weighted_channel(math.inf)
+    send, receive = open_channel(math.inf)
     send.send_nowait("for b", lane="b")
     seq = Sequencer()
     async with trio.open_nursery() as nursery:
