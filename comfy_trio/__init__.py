@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ._client import open_comfy as open_comfy
     from ._connection import ConnectionState as ConnectionState
     from ._connection import ReconnectPolicy as ReconnectPolicy
+    from ._errors import AlreadyExistsError as AlreadyExistsError
     from ._errors import AuthenticationError as AuthenticationError
     from ._errors import ComfyError as ComfyError
     from ._errors import CustomEventError as CustomEventError
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from ._errors import RequestTooLargeError as RequestTooLargeError
     from ._errors import ResponseError as ResponseError
     from ._errors import ServerUnreachableError as ServerUnreachableError
+    from ._errors import UnknownUserError as UnknownUserError
     from ._errors import UnsupportedError as UnsupportedError
     from ._errors import WentMissingError as WentMissingError
     from ._errors import WorkflowError as WorkflowError
@@ -71,9 +73,13 @@ if TYPE_CHECKING:
     from ._mailbox import Subscription as Subscription
     from ._namespaces._file import FileNamespace as FileNamespace
     from ._namespaces._node import NodeNamespace as NodeNamespace
+    from ._namespaces._user import UserNamespace as UserNamespace
+    from ._namespaces._user_data import UserDataNamespace as UserDataNamespace
     from ._prompt_builder import PromptBuilder as PromptBuilder
     from ._result import JobResult as JobResult
     from ._result import ReceivedImage as ReceivedImage
+    from ._routes._user import Users as Users
+    from ._routes._user_data import UserDataEntry as UserDataEntry
     from ._transpile import transpile as transpile
     from ._transport import Transport as Transport
     from ._transport import WebSocket as WebSocket
@@ -97,11 +103,11 @@ _HOMES = {
     "_client": "Comfy open_comfy",
     "_connection": "ConnectionState ReconnectPolicy",
     "_errors": (
-        "AuthenticationError ComfyError CustomEventError DisconnectedError EnqueueFailedError"
-        " ErrorCode ExecutionFailedError ExecutionInterruptedError FailedCacheError FileError"
-        " InputError InternalError JobError MissingNodeError NodeErrors NotComfyUIError"
-        " ReplySummary RequestTooLargeError ResponseError ServerUnreachableError"
-        " UnsupportedError WentMissingError WorkflowError"
+        "AlreadyExistsError AuthenticationError ComfyError CustomEventError DisconnectedError"
+        " EnqueueFailedError ErrorCode ExecutionFailedError ExecutionInterruptedError"
+        " FailedCacheError FileError InputError InternalError JobError MissingNodeError NodeErrors"
+        " NotComfyUIError ReplySummary RequestTooLargeError ResponseError ServerUnreachableError"
+        " UnknownUserError UnsupportedError WentMissingError WorkflowError"
     ),
     "_events": (
         "Failed Finished ImageReceived JobEvent NodeStarted Output Pending Preview Progress"
@@ -112,8 +118,12 @@ _HOMES = {
     "_mailbox": "Subscription",
     "_namespaces._file": "FileNamespace",
     "_namespaces._node": "NodeNamespace",
+    "_namespaces._user": "UserNamespace",
+    "_namespaces._user_data": "UserDataNamespace",
     "_prompt_builder": "PromptBuilder",
     "_result": "JobResult ReceivedImage",
+    "_routes._user": "Users",
+    "_routes._user_data": "UserDataEntry",
     "_transpile": "transpile",
     "_transport": "Transport WebSocket WebSocketClosed WebSocketRejected WebSocketUnreachable",
     "_unknown_node": "UnknownNode",

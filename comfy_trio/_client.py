@@ -21,7 +21,7 @@ from ._logging import logger
 from ._namespaces._all import Namespaces
 from ._network import NetworkTransport
 from ._prompt import check_prompt
-from ._replies import post
+from ._replies import USER_HEADER, post
 from ._runnable import workflow_of
 from ._seeds import fill_seeds, seed_range, wants_seeds
 from ._session import Session, SessionOptions, open_session
@@ -61,6 +61,7 @@ async def open_comfy(
     client_id: str | None = None,
     credentials: Credentials | None = None,
     headers: Mapping[str, str] | None = None,
+    user: str | None = None,
     ssl_context: ssl.SSLContext | None = None,
     comfy_org_api_key: str | None = None,
     connect_timeout: float = 30.0,
@@ -84,6 +85,9 @@ async def open_comfy(
             best: two clients with one name deafen each other.
         credentials: Shown on every HTTP request and on the WebSocket upgrade.
         headers: More headers, likewise.
+        user: For whom to act, at a server that keeps its users apart (``--multi-user``): an id out
+            of ``comfy.user.users()``. Other servers pass over it. A server that does not have the
+            user says so when something of the user's is asked for; see `UnknownUserError`.
         ssl_context: Whom to trust, for https. Default: what the system trusts.
         comfy_org_api_key: For nodes that call paid services; sent along with each job.
         connect_timeout: Seconds for the server to answer. Default: 30.
@@ -97,7 +101,8 @@ async def open_comfy(
         transport: How to connect, in place of the network. `comfy_trio.testing` has one in memory.
 
     Raises:
-        ValueError: `url` is no address, or `headers` has one that is the library's own.
+        ValueError: `url` is no address, `headers` has one that is the library's own, or `user` has
+            characters that no id has.
         ServerUnreachableError: nobody answers at the address.
         AuthenticationError: the server, or a proxy before it, wants other credentials.
         NotComfyUIError: something else than ComfyUI answers.
@@ -108,7 +113,11 @@ async def open_comfy(
     options = SessionOptions(
         client_id=client_id or str(uuid.uuid4()),
         headers=_check_headers(
-            [*(credentials.headers() if credentials else ()), *(headers or {}).items()]
+            [
+                *(credentials.headers() if credentials else ()),
+                *(() if user is None else [(USER_HEADER, user)]),
+                *(headers or {}).items(),
+            ]
         ),
         transport=transport or NetworkTransport.to(address, ssl_context),
         max_requests=max_requests,

@@ -24,6 +24,7 @@ SNIPPET_LENGTH = 500
 class ErrorCode(StrEnum):
     """A stable name for each class of `ComfyError`."""
 
+    ALREADY_EXISTS = "E_ALREADY_EXISTS"
     AUTHENTICATION = "E_AUTHENTICATION"
     CUSTOM_EVENT = "E_CUSTOM_EVENT"
     DISCONNECTED = "E_DISCONNECTED"
@@ -36,6 +37,7 @@ class ErrorCode(StrEnum):
     NOT_COMFYUI = "E_NOT_COMFYUI"
     RESPONSE = "E_RESPONSE"
     TOO_LARGE = "E_TOO_LARGE"
+    UNKNOWN_USER = "E_UNKNOWN_USER"
     UNREACHABLE = "E_UNREACHABLE"
     UNSUPPORTED = "E_UNSUPPORTED"
     WENT_MISSING = "E_WENT_MISSING"
@@ -183,6 +185,28 @@ class UnsupportedError(ResponseError):
     """The server does not have the route: too old for it, or without the extension that has it."""
 
     code = ErrorCode.UNSUPPORTED
+
+
+class AlreadyExistsError(ResponseError):
+    """What was to be made is there already: a user of that name, a file not to be overwritten."""
+
+    code = ErrorCode.ALREADY_EXISTS
+
+
+class UnknownUserError(ResponseError):
+    """The server keeps its users apart, and has none of the id that the client acts for.
+
+    Args:
+        message: Which user, and what to do.
+        reply: The server's reply, whose status is 401, 403 or 500, whatever the route makes of it.
+        user: The id; None if the client names no user.
+    """
+
+    code = ErrorCode.UNKNOWN_USER
+
+    def __init__(self, message: str, reply: ReplySummary, *, user: str | None) -> None:
+        super().__init__(message, reply)
+        self.user = user
 
 
 @attrs.frozen

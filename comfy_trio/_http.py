@@ -18,7 +18,7 @@ import trio
 
 from ._errors import DisconnectedError, ServerUnreachableError
 from ._multipart import open_form
-from ._replies import Reply, Request
+from ._replies import USER_HEADER, Reply, Request
 from ._version import __version__
 
 if TYPE_CHECKING:
@@ -72,6 +72,12 @@ class HttpClient:
         """Close all connections, and refuse further requests."""
         self._closed = True
         await self._transport.aclose()
+
+    @property
+    def user(self) -> str | None:
+        """The user for whom the requests are, by the id in their headers; None for nobody."""
+        named = (value for name, value in self._headers if name.lower() == USER_HEADER)
+        return next(named, None)
 
     def statistics(self) -> trio.CapacityLimiterStatistics:
         """Tell how many requests are under way and how many wait."""

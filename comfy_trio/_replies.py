@@ -100,7 +100,7 @@ class Reply:
         )
 
 
-def get(path: str, **params: str) -> Request:
+def get(path: str, /, **params: str) -> Request:
     """Return a GET of a route under ``/api``."""
     return Request("GET", f"/api{path}", tuple(params.items()))
 
@@ -121,6 +121,9 @@ def quote_segment(name: str) -> str:
 
 
 QUEUE_LENGTH = get("/prompt")
+
+USER_HEADER = "comfy-user"
+"""The header that says for whom a request is. Servers without ``--multi-user`` pass over it."""
 
 
 def raise_for_status(reply: Reply) -> None:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from .._session import Session
     from ._file import FileNamespace
     from ._node import NodeNamespace
+    from ._user import UserNamespace
 
 
 class Namespaces:
@@ -29,3 +30,10 @@ class Namespaces:
         from ._node import NodeNamespace
 
         return NodeNamespace._create(self._session.http)
+
+    @cached_property
+    def user(self) -> UserNamespace:
+        """The server's users, and their settings."""
+        from ._user import UserNamespace
+
+        return UserNamespace._create(self._session.http)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, final
 
 import attrs
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from .._http import HttpClient, ReplyStream
     from .._replies import Reply, Request
     from .._upload import FileSource, FolderType, Upload, UploadedFile
+    from ._user_data import UserDataNamespace
 
 
 def view_request(file: Mapping[str, Any]) -> Request:
@@ -57,6 +59,13 @@ class FileNamespace(metaclass=NoPublicConstructor):
     """`Comfy.file`: download what nodes wrote, upload what they are to read."""
 
     _http: HttpClient = attrs.field(repr=False)
+
+    @cached_property
+    def user_data(self) -> UserDataNamespace:
+        """The files that the server keeps for each user, such as saved workflows."""
+        from ._user_data import UserDataNamespace
+
+        return UserDataNamespace._create(self._http)
 
     def url(self, file: Mapping[str, Any]) -> str:
         """Return the URL of a file's content.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import trio
 from starlette.responses import Response
@@ -39,7 +39,7 @@ def route_name(route: Route) -> str:
 def with_api(routes: Sequence[Route]) -> list[Route]:
     """The routes, and each of them below ``/api``."""
     return [
-        Route(prefix + route.path, route.endpoint, methods=list(route.methods or ()))
+        type(route)(prefix + route.path, route.endpoint, methods=list(route.methods or ()))
         for prefix in ("", "/api")
         for route in routes
     ]
@@ -87,7 +87,12 @@ class Application:
         if not scope["path"].startswith(self._base_path + "/"):
             await _refuse(scope, receive, send, text_reply("404: Not Found", 404))
             return
-        scope = {**scope, "path": scope["path"][len(self._base_path) :]}
+        base = quote(self._base_path, safe="/%~").encode("ascii")
+        scope = {
+            **scope,
+            "path": scope["path"][len(self._base_path) :],
+            "raw_path": scope["raw_path"].removeprefix(base),
+        }
         name = self._name(scope)
         self.requests[name] += 1
         headers = {

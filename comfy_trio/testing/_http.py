@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
 
 from starlette.responses import Response
+from starlette.routing import Match, Route
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from starlette.types import Scope
 
     from comfy_trio._util import JSON
 
@@ -25,6 +29,27 @@ class PayloadTooLarge(Exception):
 
     def __init__(self, limit: int, size: int) -> None:
         super().__init__(f"Maximum request body size {limit} exceeded, actual body size {size}")
+
+
+class SegmentRoute(Route):
+    """A route as aiohttp matches it: by the path as it was sent.
+
+    An encoded slash does not part it, and whatever the route leaves open has no brace in it.
+    """
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """See `Route.matches`."""
+        sent = scope["raw_path"].decode("ascii")
+        # All is decoded but slashes and percent signs, which are when the path has been parted.
+        path = unquote(re.sub("%(2[5Ff])", lambda match: f"%25{match[1].upper()}", sent))
+        match, found = super().matches({**scope, "path": path})
+        segments = found.get("path_params", {})
+        if any("{" in each or "}" in each for each in segments.values()):
+            return Match.NONE, {}
+        decoded = {
+            name: each.replace("%2F", "/").replace("%25", "%") for name, each in segments.items()
+        }
+        return match, {**found, "path_params": decoded} if found else found
 
 
 def json_reply(data: JSON, status: int = 200) -> Response:

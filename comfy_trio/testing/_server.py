@@ -27,6 +27,8 @@ from ._memory import MemoryTransport
 from ._prompt_routes import PromptRoutes
 from ._registry import core_nodes, custom_validations, object_info
 from ._tcp import TCPFront
+from ._user_routes import UserRoutes
+from ._users import UserStore
 from ._versions import DEFAULT_VERSION, capabilities
 from ._websocket import WebSocketRoute
 
@@ -83,6 +85,7 @@ class EmbeddedServer(metaclass=NoPublicConstructor):
     """Its folders."""
     version: str
     """The version of ComfyUI that it plays."""
+    _users: UserStore
     _engine: Engine
     _app: Application
     _base_path: str
@@ -117,6 +120,7 @@ class EmbeddedServer(metaclass=NoPublicConstructor):
         """
         self.faults.drop_sockets()
         self._engine.restart()
+        self._users.reload()
 
     @asynccontextmanager
     async def listen(self, host: str = "127.0.0.1", port: int = 0) -> AsyncGenerator[str, None]:
@@ -167,6 +171,7 @@ async def open_embedded_server(
     seconds_per_step: float = DEFAULT_SECONDS_PER_STEP,
     base_path: str = "",
     max_upload_size: int = MAX_UPLOAD_SIZE,
+    multi_user: bool = False,
 ) -> AsyncGenerator[EmbeddedServer, None]:
     """Run a ComfyUI in this process, reachable through memory.
 
@@ -177,11 +182,12 @@ async def open_embedded_server(
     Args:
         version: The version of ComfyUI to play.
         nodes: Node types of your own, besides the core ones; they replace those of equal name.
-        base_directory: Where ``input``, ``output`` and ``temp`` are. Default: a temporary
+        base_directory: Where ``input``, ``output``, ``temp`` and ``user`` are. Default: a temporary
             directory, which is deleted in the end.
         seconds_per_step: How long a step of a sampler takes.
         base_path: The path under which everything lives, as behind a proxy, like ``/comfy``.
         max_upload_size: The largest request body, in bytes.
+        multi_user: Whether to keep users apart. There is none at first.
 
     Raises:
         ValueError: `version` is no version, or too old a one.
@@ -202,12 +208,14 @@ async def open_embedded_server(
             files=files,
             version=can,
         )
+        users = UserStore(files.root / "user", multi_user=multi_user, version=can.version)
         info = partial(object_info, types.values(), files, can.version)
         custom = custom_validations(types.values(), files, can.version)
         routes = [
             *PromptRoutes(engine, info, custom, max_upload_size).routes(),
             *InfoRoutes(can, info, files, max_upload_size).routes(),
             *FileRoutes(files, max_upload_size).routes(),
+            *UserRoutes(users, can.version, max_upload_size).routes(),
         ]
         all_routes = [*JobRoutes(engine, max_upload_size).routes(), *with_api(routes)]
         faults._routes = {WEBSOCKET_ROUTE, *map(route_name, all_routes)}
@@ -228,6 +236,7 @@ async def open_embedded_server(
                     faults=faults,
                     files=files,
                     version=can.text,
+                    users=users,
                     engine=engine,
                     app=app,
                     base_path=base_path,
