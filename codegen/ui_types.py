@@ -1,5 +1,5 @@
 # Generated from codegen/schemas, do not edit: change those and run `nox -s codegen -- --write`.
-# schemas: sha256 d8b32eb1aa0f56fc
+# schemas: sha256 93cac20693ce77e5
 """What nodes show: the name of the type in `comfy_trio.types` by class of nodes."""
 
 from __future__ import annotations

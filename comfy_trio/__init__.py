@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ._address import HeaderCredentials as HeaderCredentials
     from ._canvas_prompt import ConvertedCanvas as ConvertedCanvas
     from ._canvas_prompt import convert_canvas as convert_canvas
+    from ._capabilities import Capabilities as Capabilities
     from ._check import validate as validate
     from ._client import Comfy as Comfy
     from ._client import open_comfy as open_comfy
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from ._errors import MissingNodeError as MissingNodeError
     from ._errors import NodeErrors as NodeErrors
     from ._errors import NotComfyUIError as NotComfyUIError
+    from ._errors import NotFoundError as NotFoundError
     from ._errors import ReplySummary as ReplySummary
     from ._errors import RequestTooLargeError as RequestTooLargeError
     from ._errors import ResponseError as ResponseError
@@ -71,15 +73,35 @@ if TYPE_CHECKING:
     from ._graph import Graph as Graph
     from ._job import Job as Job
     from ._mailbox import Subscription as Subscription
+    from ._namespaces._feature_flags import FeatureFlagsNamespace as FeatureFlagsNamespace
     from ._namespaces._file import FileNamespace as FileNamespace
+    from ._namespaces._history import HistoryNamespace as HistoryNamespace
+    from ._namespaces._jobs import JobsNamespace as JobsNamespace
+    from ._namespaces._misc import MiscNamespace as MiscNamespace
+    from ._namespaces._model import ModelNamespace as ModelNamespace
     from ._namespaces._node import NodeNamespace as NodeNamespace
+    from ._namespaces._queue import QueueNamespace as QueueNamespace
+    from ._namespaces._system import SystemNamespace as SystemNamespace
     from ._namespaces._user import UserNamespace as UserNamespace
     from ._namespaces._user_data import UserDataNamespace as UserDataNamespace
     from ._prompt_builder import PromptBuilder as PromptBuilder
     from ._result import JobResult as JobResult
     from ._result import ReceivedImage as ReceivedImage
+    from ._routes._history import HistoryEntry as HistoryEntry
+    from ._routes._jobs import JobInfo as JobInfo
+    from ._routes._jobs import JobPage as JobPage
+    from ._routes._misc import GlobalSubgraph as GlobalSubgraph
+    from ._routes._model import ModelFile as ModelFile
+    from ._routes._model import ModelFolder as ModelFolder
+    from ._routes._model import ModelPreview as ModelPreview
+    from ._routes._queue import QueueEntry as QueueEntry
+    from ._routes._queue import QueueState as QueueState
+    from ._routes._record import JobStatus as JobStatus
+    from ._routes._system import ServerInfo as ServerInfo
     from ._routes._user import Users as Users
     from ._routes._user_data import UserDataEntry as UserDataEntry
+    from ._submission import Submission as Submission
+    from ._submission import SubmitOptions as SubmitOptions
     from ._transpile import transpile as transpile
     from ._transport import Transport as Transport
     from ._transport import WebSocket as WebSocket
@@ -98,16 +120,18 @@ if TYPE_CHECKING:
 # The same list for the interpreter; a test compares the two.
 _HOMES = {
     "_address": "BasicCredentials BearerCredentials Credentials HeaderCredentials",
-    "_check": "validate",
     "_canvas_prompt": "ConvertedCanvas convert_canvas",
+    "_capabilities": "Capabilities",
+    "_check": "validate",
     "_client": "Comfy open_comfy",
     "_connection": "ConnectionState ReconnectPolicy",
     "_errors": (
         "AlreadyExistsError AuthenticationError ComfyError CustomEventError DisconnectedError"
         " EnqueueFailedError ErrorCode ExecutionFailedError ExecutionInterruptedError"
-        " FailedCacheError FileError InputError InternalError JobError MissingNodeError NodeErrors"
-        " NotComfyUIError ReplySummary RequestTooLargeError ResponseError ServerUnreachableError"
-        " UnknownUserError UnsupportedError WentMissingError WorkflowError"
+        " FailedCacheError FileError InputError InternalError JobError MissingNodeError"
+        " NodeErrors NotComfyUIError NotFoundError ReplySummary RequestTooLargeError"
+        " ResponseError ServerUnreachableError UnknownUserError UnsupportedError"
+        " WentMissingError WorkflowError"
     ),
     "_events": (
         "Failed Finished ImageReceived JobEvent NodeStarted Output Pending Preview Progress"
@@ -116,14 +140,29 @@ _HOMES = {
     "_graph": "Graph",
     "_job": "Job",
     "_mailbox": "Subscription",
+    "_namespaces._feature_flags": "FeatureFlagsNamespace",
     "_namespaces._file": "FileNamespace",
+    "_namespaces._history": "HistoryNamespace",
+    "_namespaces._jobs": "JobsNamespace",
+    "_namespaces._misc": "MiscNamespace",
+    "_namespaces._model": "ModelNamespace",
     "_namespaces._node": "NodeNamespace",
+    "_namespaces._queue": "QueueNamespace",
+    "_namespaces._system": "SystemNamespace",
     "_namespaces._user": "UserNamespace",
     "_namespaces._user_data": "UserDataNamespace",
     "_prompt_builder": "PromptBuilder",
     "_result": "JobResult ReceivedImage",
+    "_routes._history": "HistoryEntry",
+    "_routes._jobs": "JobInfo JobPage",
+    "_routes._misc": "GlobalSubgraph",
+    "_routes._model": "ModelFile ModelFolder ModelPreview",
+    "_routes._queue": "QueueEntry QueueState",
+    "_routes._record": "JobStatus",
+    "_routes._system": "ServerInfo",
     "_routes._user": "Users",
     "_routes._user_data": "UserDataEntry",
+    "_submission": "Submission SubmitOptions",
     "_transpile": "transpile",
     "_transport": "Transport WebSocket WebSocketClosed WebSocketRejected WebSocketUnreachable",
     "_unknown_node": "UnknownNode",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
+from ._capabilities import parse_release
 from ._overlooked import look_over
 from ._prompt import find_cycle, name_node, title_of
 from ._runnable import workflow_of
@@ -55,10 +55,8 @@ def validate(
 
 def rules_of(version: str | None) -> ValidationRules:
     """Return how a server of a version validates; the newest known if it is no version."""
-    found = re.match(r"v?(\d+(?:\.\d+)*)", version or "")
-    if found is None:
-        return NEWEST_RULES
-    return ValidationRules.for_version(tuple(int(part) for part in found[1].split(".")))
+    release = parse_release(version)
+    return NEWEST_RULES if release is None else ValidationRules.for_version(release)
 
 
 def judge(

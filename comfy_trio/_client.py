@@ -6,26 +6,21 @@ import os
 import uuid
 from collections.abc import Mapping
 from contextlib import asynccontextmanager
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias, final, overload
+from typing import TYPE_CHECKING, Any, TypeAlias, Unpack, final, overload
 
 import attrs
 import trio
 
 from ._address import DEFAULT_URL, parse_address
 from ._connection import ConnectionState, ReconnectPolicy
-from ._errors import ComfyError, ResponseError
-from ._foresight import Foresight
+from ._handshake import announced_flags
 from ._job import Job
-from ._logging import logger
 from ._namespaces._all import Namespaces
 from ._network import NetworkTransport
-from ._prompt import check_prompt
-from ._replies import USER_HEADER, post
+from ._replies import USER_HEADER
 from ._runnable import workflow_of
-from ._seeds import fill_seeds, seed_range, wants_seeds
+from ._secrets import API_KEY
 from ._session import Session, SessionOptions, open_session
-from ._state import JobPlan
 from ._util import NoPublicConstructor
 from ._workflow import Workflow
 from ._workflow_source import read_content, read_json
@@ -39,8 +34,7 @@ if TYPE_CHECKING:
     from ._mailbox import Subscription
     from ._result import JobResult
     from ._runnable import Whole
-    from ._seeds import SeedRange
-    from ._tracker import JobTracker
+    from ._submission import SubmitOptions
     from ._transport import Transport
     from ._typed_node import OutputNode
     from ._util import JSONObject
@@ -64,6 +58,7 @@ async def open_comfy(
     user: str | None = None,
     ssl_context: ssl.SSLContext | None = None,
     comfy_org_api_key: str | None = None,
+    feature_flags: Mapping[str, Any] | None = None,
     connect_timeout: float = 30.0,
     close_timeout: float = 5.0,
     reconnect: ReconnectPolicy | None = None,
@@ -90,6 +85,8 @@ async def open_comfy(
             user says so when something of the user's is asked for; see `UnknownUserError`.
         ssl_context: Whom to trust, for https. Default: what the system trusts.
         comfy_org_api_key: For nodes that call paid services; sent along with each job.
+        feature_flags: What else to announce to the server when the WebSocket is opened, for
+            extensions of it that ask; see `FeatureFlagsNamespace.announced`.
         connect_timeout: Seconds for the server to answer. Default: 30.
         close_timeout: Seconds for stopping jobs at the server when they are abandoned: by a
             cancellation, an exception, or the block's end. Default: 5.
@@ -101,8 +98,8 @@ async def open_comfy(
         transport: How to connect, in place of the network. `comfy_trio.testing` has one in memory.
 
     Raises:
-        ValueError: `url` is no address, `headers` has one that is the library's own, or `user` has
-            characters that no id has.
+        ValueError: `url` is no address, `headers` has one that is the library's own, `user` has
+            characters that no id has, or `feature_flags` cannot be sent.
         ServerUnreachableError: nobody answers at the address.
         AuthenticationError: the server, or a proxy before it, wants other credentials.
         NotComfyUIError: something else than ComfyUI answers.
@@ -119,6 +116,7 @@ async def open_comfy(
                 *(headers or {}).items(),
             ]
         ),
+        feature_flags=announced_flags(feature_flags),
         transport=transport or NetworkTransport.to(address, ssl_context),
         max_requests=max_requests,
         max_message_size=max_message_size,
@@ -127,7 +125,7 @@ async def open_comfy(
         close_timeout=close_timeout,
     )
     async with open_session(address, options) as session:
-        extra_data = {"api_key_comfy_org": comfy_org_api_key} if comfy_org_api_key else {}
+        extra_data = {API_KEY: comfy_org_api_key} if comfy_org_api_key else {}
         yield Comfy._create(session, extra_data)
 
 
@@ -147,11 +145,6 @@ class Comfy(Namespaces, metaclass=NoPublicConstructor):
 
     _session: Session = attrs.field()
     _extra_data: JSONObject = attrs.field()
-    _declarations: dict[str, JSONObject] = attrs.field(factory=dict[str, "JSONObject"], init=False)
-
-    @cached_property
-    def _foresight(self) -> Foresight:
-        return Foresight(self._session, self.node)
 
     @property
     def url(self) -> str:
@@ -173,10 +166,14 @@ class Comfy(Namespaces, metaclass=NoPublicConstructor):
         return f"<Comfy {self.url} {self.connection_state.value}, {jobs} live jobs>"
 
     @overload
-    async def run(self, workflow: Whole, /) -> JobResult: ...
+    async def run(self, workflow: Whole, /, **options: Unpack[SubmitOptions]) -> JobResult: ...
     @overload
-    async def run(self, output: OutputNode[Any], /, *more: OutputNode[Any]) -> JobResult: ...
-    async def run(self, what: Runnable, /, *more: OutputNode[Any]) -> JobResult:
+    async def run(
+        self, output: OutputNode[Any], /, *more: OutputNode[Any], **options: Unpack[SubmitOptions]
+    ) -> JobResult: ...
+    async def run(
+        self, what: Runnable, /, *more: OutputNode[Any], **options: Unpack[SubmitOptions]
+    ) -> JobResult:
         """Run a workflow to its end, and return its outputs.
 
         If this call is cancelled, the job is stopped at the server too, as in `open_job`.
@@ -184,6 +181,7 @@ class Comfy(Namespaces, metaclass=NoPublicConstructor):
         Args:
             what: A workflow, a prompt builder, a graph, a prompt in API format, or an output node.
             more: More output nodes.
+            options: Its place in the queue, which outputs to run, and more; see `SubmitOptions`.
 
         Raises:
             WorkflowError: the workflow cannot be run by any server. Nothing was sent.
@@ -191,17 +189,19 @@ class Comfy(Namespaces, metaclass=NoPublicConstructor):
             OSError, FileError, ResponseError: an attached file cannot be read, or not be stored.
             JobError, DisconnectedError: see `Job.wait`.
         """
-        async with self._open_job(workflow_of(what, *more)) as job:
+        async with self._open_job(workflow_of(what, *more), options, "run") as job:
             return await job.wait()
 
     @overload
-    def open_job(self, workflow: Whole, /) -> AbstractAsyncContextManager[Job]: ...
+    def open_job(
+        self, workflow: Whole, /, **options: Unpack[SubmitOptions]
+    ) -> AbstractAsyncContextManager[Job]: ...
     @overload
     def open_job(
-        self, output: OutputNode[Any], /, *more: OutputNode[Any]
+        self, output: OutputNode[Any], /, *more: OutputNode[Any], **options: Unpack[SubmitOptions]
     ) -> AbstractAsyncContextManager[Job]: ...
     def open_job(
-        self, what: Runnable, /, *more: OutputNode[Any]
+        self, what: Runnable, /, *more: OutputNode[Any], **options: Unpack[SubmitOptions]
     ) -> AbstractAsyncContextManager[Job]:
         """Run a workflow for as long as a block lasts, as a nursery runs a task.
 
@@ -213,6 +213,7 @@ class Comfy(Namespaces, metaclass=NoPublicConstructor):
         Args:
             what: A workflow, a prompt builder, a graph, a prompt in API format, or an output node.
             more: More output nodes.
+            options: Its place in the queue, which outputs to run, and more; see `SubmitOptions`.
 
         Raises:
             WorkflowError: the workflow cannot be run by any server. Nothing was sent.
@@ -220,25 +221,31 @@ class Comfy(Namespaces, metaclass=NoPublicConstructor):
             OSError, FileError, ResponseError: an attached file cannot be read, or not be stored.
             JobError, DisconnectedError: see `Job.wait`.
         """
-        return self._open_job(workflow_of(what, *more))
+        return self._open_job(workflow_of(what, *more), options, "open_job")
 
     @asynccontextmanager
-    async def _open_job(self, workflow: Workflow) -> AsyncGenerator[Job, None]:
-        job = await self._submit(workflow)
+    async def _open_job(
+        self, workflow: Workflow, options: SubmitOptions, asked_by: str
+    ) -> AsyncGenerator[Job, None]:
+        job = await self._submit(workflow, options, asked_by)
         try:
             yield job
             if not job._outcome_told:
                 await job.wait()
         except BaseException:
             with trio.move_on_after(self._session.options.close_timeout, shield=True):
-                await self._stop(job._tracker)
+                await self._submitter.stop(job._tracker)
             raise
 
     @overload
-    async def submit(self, workflow: Whole, /) -> Job: ...
+    async def submit(self, workflow: Whole, /, **options: Unpack[SubmitOptions]) -> Job: ...
     @overload
-    async def submit(self, output: OutputNode[Any], /, *more: OutputNode[Any]) -> Job: ...
-    async def submit(self, what: Runnable, /, *more: OutputNode[Any]) -> Job:
+    async def submit(
+        self, output: OutputNode[Any], /, *more: OutputNode[Any], **options: Unpack[SubmitOptions]
+    ) -> Job: ...
+    async def submit(
+        self, what: Runnable, /, *more: OutputNode[Any], **options: Unpack[SubmitOptions]
+    ) -> Job:
         """Give a workflow to the server, and return when it has accepted it.
 
         The job lives on until it ends, or until the client's block does, which stops it. Cancelling
@@ -247,6 +254,7 @@ class Comfy(Namespaces, metaclass=NoPublicConstructor):
         Args:
             what: A workflow, a prompt builder, a graph, a prompt in API format, or an output node.
             more: More output nodes.
+            options: Its place in the queue, which outputs to run, and more; see `SubmitOptions`.
 
         Raises:
             WorkflowError: the workflow cannot be run by any server. Nothing was sent.
@@ -255,33 +263,10 @@ class Comfy(Namespaces, metaclass=NoPublicConstructor):
             ServerUnreachableError: the server cannot be reached. Nothing was sent.
             DisconnectedError: the connection broke, and the server does not have the job.
         """
-        return await self._submit(workflow_of(what, *more))
+        return await self._submit(workflow_of(what, *more), options, "submit")
 
-    async def _submit(self, workflow: Workflow) -> Job:
-        workflow = workflow.copy()  # the caller's may change while this waits
-        plan = await self._plan(workflow)
-        uploads = workflow._attachments.needed_by(plan.prompt)
-        uploaded = await self.file._upload_all(uploads)
-        workflow._attachments.name_in(plan.prompt, uploaded)
-        body: JSONObject = {
-            "prompt": plan.prompt,
-            "prompt_id": plan.prompt_id,
-            "client_id": self.client_id,
-        }
-        if extra_data := self._extra_data_for(workflow, plan.prompt):
-            body["extra_data"] = extra_data
-        tracker = self._session.start_job(plan, post("/prompt", body))
-        try:
-            await tracker.accepted.wait()
-        except BaseException:
-            with trio.move_on_after(self._session.options.close_timeout, shield=True):
-                await self._stop(tracker)
-            raise
-        if tracker.state.refused and isinstance(tracker.state.outcome, ComfyError):
-            raise tracker.state.outcome
-        if tracker.state.node_errors:
-            for errors in tracker.state.node_errors.values():
-                logger.warning("job %s runs without %s", plan.prompt_id, errors)
+    async def _submit(self, workflow: Workflow, options: SubmitOptions, asked_by: str) -> Job:
+        tracker = await self._submitter.submit(workflow, options, follow=True, asked_by=asked_by)
         return Job._create(tracker, self._session.supervisor)
 
     async def load(self, source: str | os.PathLike[str] | bytes | Mapping[str, Any], /) -> Workflow:
@@ -336,8 +321,8 @@ class Comfy(Namespaces, metaclass=NoPublicConstructor):
             ResponseError, ServerUnreachableError, DisconnectedError: a request failed.
         """
         workflow = workflow_of(what, *more).copy()
-        return await self._foresight.judge(
-            await self._resolve(workflow),
+        return await self._submitter.foresight.judge(
+            await self._submitter.resolve(workflow),
             refresh=refresh,
             attached=workflow._attachments.inputs,
         )
@@ -349,60 +334,3 @@ class Comfy(Namespaces, metaclass=NoPublicConstructor):
         oldest; it slows down nobody.
         """
         return self._session.subscribe().subscription()
-
-    def _extra_data_for(self, workflow: Workflow, prompt: JSONObject) -> JSONObject:
-        canvas = workflow._canvas_of(prompt)
-        if canvas is None:
-            return self._extra_data
-        return {**self._extra_data, "extra_pnginfo": {"workflow": canvas}}
-
-    async def _plan(self, workflow: Workflow) -> JobPlan:
-        workflow._check_outputs()
-        prompt = await self._resolve(workflow)
-        check_prompt(prompt)
-        ranges: dict[str, SeedRange] = {}
-        for node_id, names in wants_seeds(prompt).items():
-            declaration = await self._declaration(prompt[node_id]["class_type"])
-            ranges[node_id] = seed_range(declaration, names)
-        auto_seeds = fill_seeds(prompt, ranges)
-        self._foresight.stop_what_is_refused(prompt)
-        return JobPlan(
-            prompt_id=str(uuid.uuid4()),
-            prompt=prompt,
-            auto_seeds=auto_seeds,
-            aliases=workflow.outputs,
-            node_ids=workflow.node_ids,
-        )
-
-    async def _resolve(self, workflow: Workflow) -> JSONObject:
-        """Return the prompt that is sent for a workflow: without its bypassed nodes."""
-        if not workflow.bypassed:
-            return workflow.resolved_prompt({})
-        from ._bypass import classes_concerned  # see Workflow.resolved_prompt
-
-        classes = classes_concerned(workflow.to_dict(), workflow.bypassed)
-        declared = {each: await self._declaration(each) for each in classes}
-        return workflow.resolved_prompt({k: v for k, v in declared.items() if v})
-
-    async def _declaration(self, class_type: str) -> JSONObject:
-        """Return a class's declaration, asked for once; empty if the server has none to give."""
-        if class_type not in self._declarations:
-            try:
-                found = await self.node.definitions(class_type)
-            except ResponseError as error:
-                logger.debug("no declaration of %s: %s", class_type, error)
-                return {}
-            if not found.get(class_type):
-                return {}  # it may be installed later
-            self._declarations[class_type] = found[class_type]
-        return self._declarations[class_type]
-
-    async def _stop(self, tracker: JobTracker) -> None:
-        """Stop a job whose block failed. The block's own exception is what counts."""
-        try:
-            await self._session.supervisor.stop(tracker)
-        except ComfyError as error:
-            logger.warning("job %s may still run: %s", tracker.prompt_id, error)
-        finally:
-            if not tracker.ended.is_set():
-                logger.warning("job %s was not seen to stop", tracker.prompt_id)

@@ -20,7 +20,7 @@ from ._errors import (
 )
 from ._logging import logger
 from ._transport import WebSocketClosed, WebSocketRejected, WebSocketUnreachable
-from ._wire import MalformedFrame, ServerEvent, Status, decode_frame, feature_flags_frame
+from ._wire import MalformedFrame, ServerEvent, Status, decode_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -79,6 +79,7 @@ class Connection:
         address: The server.
         client_id: Whose events to hear.
         headers: Sent with the upgrade.
+        handshake: The first frame that is sent on each socket.
         transport: How to connect.
         max_message_size: In bytes.
         reconnect: What to do when the socket is lost.
@@ -93,6 +94,7 @@ class Connection:
         client_id: str,
         *,
         headers: Sequence[tuple[str, str]],
+        handshake: str,
         transport: Transport,
         max_message_size: int,
         reconnect: ReconnectPolicy,
@@ -104,6 +106,7 @@ class Connection:
         self._address = address
         self._url = address.websocket_url(client_id)
         self._headers = headers
+        self._handshake = handshake
         self._transport = transport
         self._max_message_size = max_message_size
         self._reconnect = reconnect
@@ -170,7 +173,7 @@ class Connection:
             async with self._transport.open_websocket(
                 self._url, headers=self._headers, max_message_size=self._max_message_size
             ) as websocket:
-                await websocket.send(feature_flags_frame())
+                await websocket.send(self._handshake)
                 greeting = decode_frame(await websocket.receive())
                 if not isinstance(greeting, Status):
                     raise WebSocketClosed(reason=f"the greeting is {greeting!r:.200}, no status")

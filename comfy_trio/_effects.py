@@ -38,7 +38,8 @@ def no_effect(state: JobState, event: Any) -> JobState:
 
 def _measure(state: JobState) -> JobState:
     """Tell the percentage if it has grown."""
-    share = (len(state.done) + sum(state.running.values())) / len(state.plan.prompt)
+    nodes = len(state.plan.prompt) - len(state.plan.skipped)
+    share = (len(state.done) + sum(state.running.values())) / nodes
     percent = min(int(100 * share), 100)
     if percent <= state.percent:
         return state
@@ -46,8 +47,8 @@ def _measure(state: JobState) -> JobState:
 
 
 def _finish(state: JobState, *node_ids: str) -> JobState:
-    """Count nodes as done; ids that the server made itself count for nothing."""
-    done = state.done | (state.plan.prompt.keys() & set(node_ids))
+    """Count nodes as done; ids that the server made itself, and those left out, do not count."""
+    done = state.done | ((state.plan.prompt.keys() & set(node_ids)) - state.plan.skipped)
     if done == state.done:
         return state
     running = {node_id: share for node_id, share in state.running.items() if node_id not in done}
@@ -69,7 +70,9 @@ def _on_accepted(state: JobState, event: Accepted) -> JobState:
 
 
 def _on_cached(state: JobState, event: wire.ExecutionCached) -> JobState:
-    return _finish(attrs.evolve(state, cached=frozenset(event.nodes)), *event.nodes)
+    # Servers list all nodes of the prompt that are in their cache, also those left out.
+    cached = frozenset(event.nodes) - state.plan.skipped
+    return _finish(attrs.evolve(state, cached=cached), *cached)
 
 
 def _on_executing(state: JobState, event: wire.Executing) -> JobState:
@@ -169,11 +172,14 @@ def _on_success(state: JobState, event: wire.ExecutionSuccess) -> JobState:
 
 
 def _on_history(state: JobState, entry: HistoryEntry) -> JobState:
-    state = attrs.evolve(state, cached=state.cached | entry.cached)
+    skipped = state.plan.skipped
+    state = attrs.evolve(state, cached=state.cached | (entry.cached - skipped))
     if entry.failure is not None:
         return fail(state, error_of(state, entry.failure))
-    state = _show(state, entry.outputs)
-    return succeed(attrs.evolve(state, outputs={**state.outputs, **entry.outputs}))
+    # Before 0.3.68 these are also the outputs of cached nodes that were left out.
+    outputs = {node_id: data for node_id, data in entry.outputs.items() if node_id not in skipped}
+    state = _show(state, outputs)
+    return succeed(attrs.evolve(state, outputs={**state.outputs, **outputs}))
 
 
 def _on_refused(state: JobState, event: Refused) -> JobState:

@@ -35,6 +35,7 @@ class ErrorCode(StrEnum):
     FILE = "E_FILE"
     MISSING_NODE = "E_MISSING_NODE"
     NOT_COMFYUI = "E_NOT_COMFYUI"
+    NOT_FOUND = "E_NOT_FOUND"
     RESPONSE = "E_RESPONSE"
     TOO_LARGE = "E_TOO_LARGE"
     UNKNOWN_USER = "E_UNKNOWN_USER"
@@ -207,6 +208,12 @@ class UnknownUserError(ResponseError):
     def __init__(self, message: str, reply: ReplySummary, *, user: str | None) -> None:
         super().__init__(message, reply)
         self.user = user
+
+
+class NotFoundError(ResponseError):
+    """The server does not have what was asked for by its name: a class, a folder, a template."""
+
+    code = ErrorCode.NOT_FOUND
 
 
 @attrs.frozen

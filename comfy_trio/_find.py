@@ -24,14 +24,20 @@ def find_nodes(
     )
 
 
-def find_node(prompt: JSONObject, what: str) -> str:
+def find_node(prompt: JSONObject, what: str, *, asked_by: str | None = None) -> str:
     """Return the one node that has this id, or else this title, or else this class.
+
+    Args:
+        prompt: The prompt.
+        what: The id, title or class.
+        asked_by: What the error begins with. Default: that it was to be found.
 
     Raises:
         WorkflowError: there is none, or more than one; the message lists the candidates.
     """
     if what in prompt:
         return what
+    asked_by = asked_by or f"find({what!r})"
     for kind, found in (
         ("with the title", find_nodes(prompt, title=what)),
         ("of class", find_nodes(prompt, class_type=what)),
@@ -40,13 +46,13 @@ def find_node(prompt: JSONObject, what: str) -> str:
             return found[0]
         if found:
             raise WorkflowError(
-                f"find({what!r}): there are {len(found)} nodes {kind} {what!r}:"
+                f"{asked_by}: there are {len(found)} nodes {kind} {what!r}:"
                 f" {_list(prompt, found)}. Use an id"
             )
     names = {name for node in prompt.values() for name in (title_of(node), node["class_type"])}
     hint = did_you_mean(what, sorted({*names, *prompt} - {""}))
     raise WorkflowError(
-        f"find({what!r}): no node has this id, title or class.{hint}"
+        f"{asked_by}: no node has this id, title or class.{hint}"
         f" The nodes are {_list(prompt, tuple(prompt))}"
     )
 

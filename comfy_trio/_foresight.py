@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Final, final
 
 import trio
 
+from ._learned import Learned
 from ._logging import logger
-from ._replies import get, require_object
-from ._util import as_object
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
-    from ._namespaces._node import NodeNamespace
+    from ._namespaces._all import Namespaces
     from ._session import Session
     from ._util import JSONObject
     from ._validation import ValidationRules
@@ -27,18 +26,13 @@ LONGEST_MEMORY: Final = 1000
 class Foresight:
     """What a client can say of workflows; nothing, until it is first asked to `judge` one."""
 
-    def __init__(self, session: Session, node: NodeNamespace) -> None:
+    def __init__(self, session: Session, client: Namespaces) -> None:
         self._session = session
-        self._node = node
-        self._rules: ValidationRules | None = None
-        self._learned_after = 0
+        self._client = client
+        # A server that was away may have come back with other classes, and as another version.
+        self._rules: Learned[ValidationRules] = Learned(lambda: session.reconnections)
         self._asking = trio.Lock()
         self._told: set[str] = set()
-
-    @property
-    def _knows(self) -> bool:
-        # A server that was away may have come back with other classes, and as another version.
-        return self._rules is not None and self._learned_after == self._session.reconnections
 
     async def judge(
         self, prompt: JSONObject, *, refresh: bool, attached: Collection[tuple[str, str]]
@@ -54,21 +48,20 @@ class Foresight:
             ResponseError, ServerUnreachableError, DisconnectedError: a request failed.
         """
         async with self._asking:
-            rules = self._rules
-            if rules is None or refresh or not self._knows:
+            rules = self._rules.value
+            if rules is None or refresh:
                 rules = await self._learn()
-        return _judge(prompt, self._node._latest, rules, attached)
+        return _judge(prompt, self._client.node._latest, rules, attached)
 
     async def _learn(self) -> ValidationRules:
         from ._check import rules_of
 
-        reconnections = self._session.reconnections
-        reply = await self._session.http.request(get("/system_stats"))
-        system = as_object(require_object(reply, "the state of the server").get("system"))
-        await self._node.definitions()
-        self._rules = rules_of(str(system.get("comfyui_version")))
-        self._learned_after = reconnections
-        return self._rules
+        asked = self._rules.moment
+        info = await self._client.system.info()
+        await self._client.node.definitions()
+        rules = rules_of(info.version)
+        self._rules.learn(rules, asked)
+        return rules
 
     def stop_what_is_refused(self, prompt: JSONObject) -> None:
         """Raise if the server is certain to refuse a prompt, and log what it would overlook.
@@ -76,9 +69,10 @@ class Foresight:
         Raises:
             EnqueueFailedError: it is.
         """
-        if self._rules is None or not self._knows:
+        rules = self._rules.value
+        if rules is None:
             return
-        validation = _judge(prompt, self._node._latest, self._rules)
+        validation = _judge(prompt, self._client.node._latest, rules)
         if not validation.accepted and validation.certain:
             validation.raise_if_refused(url=self._session.address.http_url(PROMPT_ROUTE))
         for finding in validation.warnings:

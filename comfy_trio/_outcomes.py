@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def succeed(state: JobState) -> JobState:
     """End a job well, by the outputs that are known."""
     plan = state.plan
-    if plan.aliases and not state.outputs and state.cached >= plan.prompt.keys():
+    if plan.aliases and not state.outputs and state.cached >= plan.part.keys():
         return fail(
             state,
             FailedCacheError(
@@ -40,7 +40,7 @@ def succeed(state: JobState) -> JobState:
     named = {
         alias: state.outputs.get(node_id, {})
         for alias, node_id in plan.aliases.items()
-        if node_id in state.outputs or node_id not in refused
+        if node_id in state.outputs or node_id not in refused | plan.skipped
     }
     result = JobResult(
         prompt_id=plan.prompt_id,
@@ -53,6 +53,7 @@ def succeed(state: JobState) -> JobState:
         received=state.received,
         cached=state.cached,
         node_ids=plan.node_ids,
+        skipped=plan.skipped,
     )
     if state.percent < 100:
         state = state.telling(ProgressPercent(plan.prompt_id, 100), percent=100)

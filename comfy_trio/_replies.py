@@ -21,6 +21,7 @@ from ._errors import (
     ResponseError,
     UnsupportedError,
 )
+from ._secrets import hide_secrets
 from ._util import is_list, is_object, one_line
 
 if TYPE_CHECKING:
@@ -60,7 +61,7 @@ class Request:
     method: str
     path: str
     params: tuple[tuple[str, str], ...] = ()
-    json: Any = None
+    json: Any = attrs.field(default=None, repr=False)
     form: FileForm | None = None
     content: bytes | None = attrs.field(default=None, repr=False)
 
@@ -85,19 +86,26 @@ class Reply:
 
     def json(self) -> JSON:
         """Return the body as JSON; None if it is none."""
-        try:
-            value: JSON = json.loads(self.content)
-        except (ValueError, RecursionError):
-            return None
-        return value
+        return _json_or_none(self.content)
 
     def summary(self) -> ReplySummary:
-        """Return what an error shows of the reply."""
-        text = self.content[: 4 * SNIPPET_LENGTH].decode(errors="replace")
-        body = self.json()
+        """Return what an error shows of the reply, without the secrets that it may quote."""
+        text = hide_secrets(self.content.decode(errors="replace"))
         return ReplySummary(
-            self.request.method, self.url, self.status, body, text[:SNIPPET_LENGTH].strip()
+            self.request.method,
+            self.url,
+            self.status,
+            _json_or_none(text),
+            text[:SNIPPET_LENGTH].strip(),
         )
+
+
+def _json_or_none(text: str | bytes) -> JSON:
+    try:
+        value: JSON = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value
 
 
 def get(path: str, /, **params: str) -> Request:
@@ -116,8 +124,11 @@ def delete(path: str, body: JSONObject | None = None) -> Request:
 
 
 def quote_segment(name: str) -> str:
-    """Percent-encode a name so that it is one segment of a path, slashes included."""
-    return quote(name, safe="")
+    """Percent-encode a name so that it is one segment of a path, slashes included.
+
+    Dots, too, where they would be taken for this directory or the one above.
+    """
+    return name.replace(".", "%2E") if name in {".", ".."} else quote(name, safe="")
 
 
 QUEUE_LENGTH = get("/prompt")
@@ -227,11 +238,8 @@ def require_comfyui(reply: Reply) -> int:
         AuthenticationError: see `raise_for_status`.
         NotComfyUIError: something else answers.
     """
-    match reply.json():
-        case {"exec_info": {"queue_remaining": int() as remaining}} if reply.status == 200:
-            return remaining
-        case _:
-            pass
+    if reply.status == 200 and (remaining := _queue_length(reply)) is not None:
+        return remaining
     if reply.status in {401, 403, 407}:
         raise_for_status(reply)
     summary = reply.summary()
@@ -241,3 +249,24 @@ def require_comfyui(reply: Reply) -> int:
         " proxy serves ComfyUI under one",
         summary,
     )
+
+
+def read_queue_length(reply: Reply) -> int:
+    """Read the reply to `QUEUE_LENGTH` of a server that is known to be ComfyUI.
+
+    Raises:
+        ResponseError: it is something else.
+    """
+    raise_for_status(reply)
+    remaining = _queue_length(reply)
+    if remaining is None:
+        raise unexpected(reply, "the length of the queue")
+    return remaining
+
+
+def _queue_length(reply: Reply) -> int | None:
+    match reply.json():
+        case {"exec_info": {"queue_remaining": int() as remaining}}:
+            return remaining
+        case _:
+            return None

@@ -45,6 +45,7 @@ class JobResult(Mapping[str, "JSONObject"]):
         received: The pictures that came over the WebSocket, by node id.
         cached: The nodes that did not run because their results were in the server's cache.
         node_ids: The ids of the typed nodes that were run, if they were such.
+        skipped: The nodes that were left out because no target needed them; see `SubmitOptions`.
     """
 
     prompt_id: str
@@ -59,6 +60,7 @@ class JobResult(Mapping[str, "JSONObject"]):
     )
     cached: frozenset[str] = frozenset()
     node_ids: Mapping[Node, str] = attrs.field(factory=dict["Node", str], repr=False)
+    skipped: frozenset[str] = frozenset()
 
     @overload
     def __getitem__(self, key: str) -> JSONObject: ...
@@ -81,7 +83,7 @@ class JobResult(Mapping[str, "JSONObject"]):
         node_id = self.node_ids.get(node)
         if node_id is None:
             raise KeyError(f"this {type(node).__qualname__} is no node of the job")
-        if node_id not in self.nodes and self._refused(node_id):
+        if node_id not in self.nodes and (node_id in self.skipped or self._refused(node_id)):
             raise KeyError(self._why_missing(node_id))
         return self.nodes.get(node_id, {})
 
@@ -101,4 +103,6 @@ class JobResult(Mapping[str, "JSONObject"]):
     def _why_missing(self, key: str) -> str:
         if refused := self._refused(key):
             return f"{key!r} did not run: the server refused {'; '.join(map(str, refused))}"
+        if self.named.get(key, key) in self.skipped:
+            return f"{key!r} did not run: none of the targets needs it"
         return f"there is no output {key!r}; there are {', '.join(self.outputs) or 'none'}"

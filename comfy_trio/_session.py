@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, final
 from weakref import WeakSet
 
@@ -12,11 +13,13 @@ import trio
 
 from ._connection import Connection, ConnectionState, ReconnectPolicy
 from ._errors import ComfyError, ServerUnreachableError
+from ._handshake import feature_flags_frame
 from ._http import HttpClient
 from ._logging import logger
 from ._mailbox import Mailbox
 from ._nursery import open_service_nursery
 from ._replies import QUEUE_LENGTH, require_comfyui
+from ._stopper import Stopper
 from ._supervisor import JobSupervisor
 
 if TYPE_CHECKING:
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from ._state import JobPlan
     from ._tracker import JobTracker
     from ._transport import Transport
+    from ._util import JSONObject
     from ._wire import ServerEvent
 
 
@@ -43,6 +47,7 @@ class SessionOptions:
     Args:
         client_id: Whose events to hear. Two sessions with one id deafen each other.
         headers: Sent with every request and with the upgrade.
+        feature_flags: Announced on the WebSocket.
         transport: How to connect.
         max_requests: How many HTTP requests may be under way at once.
         max_message_size: Of the WebSocket, in bytes.
@@ -53,6 +58,7 @@ class SessionOptions:
 
     client_id: str
     headers: Sequence[tuple[str, str]]
+    feature_flags: JSONObject
     transport: Transport
     max_requests: int
     max_message_size: int
@@ -74,6 +80,7 @@ class Session:
             address,
             options.client_id,
             headers=options.headers,
+            handshake=feature_flags_frame(options.feature_flags),
             transport=options.transport,
             max_message_size=options.max_message_size,
             reconnect=options.reconnect,
@@ -81,8 +88,9 @@ class Session:
             on_event=self._on_event,
             on_reconnected=self._on_reconnected,
         )
-        self.supervisor = JobSupervisor(self.http, self.cleanup_http, lambda: self.connection.state)
         self.reconnections = 0
+        stopper = Stopper(self.cleanup_http, lambda: self.reconnections)
+        self.supervisor = JobSupervisor(self.http, stopper, lambda: self.connection.state)
         self._reconnected = trio.Event()
         self._subscribers: WeakSet[Mailbox[ServerEvent]] = WeakSet()
         self._event_numbers = itertools.count()
@@ -124,8 +132,13 @@ class Session:
         self._subscribers.add(mailbox)
         return mailbox
 
-    def start_job(self, plan: JobPlan, request: Request) -> JobTracker:
+    def start_job(self, plan: JobPlan, request: Request, *, follow: bool = True) -> JobTracker:
         """Start a job in the background, and return its tracker.
+
+        Args:
+            plan: The job.
+            request: The POST of it.
+            follow: Whether the job is this client's until it ends, or only until the server has it.
 
         Raises:
             trio.ClosedResourceError: the session is over.
@@ -133,7 +146,8 @@ class Session:
         if self._nursery is None:
             raise trio.ClosedResourceError("this client's block is over")
         tracker = self.supervisor.register(plan)
-        self._nursery.start_soon(self.supervisor.run_job, tracker, request)
+        run_job = partial(self.supervisor.run_job, tracker, request, follow=follow)
+        self._nursery.start_soon(run_job)
         return tracker
 
     async def _connect(self, nursery: trio.Nursery) -> None:

@@ -99,6 +99,8 @@ class JobPlan:
         aliases: Node id by alias, of the outputs to collect; empty for all.
         auto_seeds: The seeds drawn for this run, by node id.
         node_ids: The ids of the typed nodes that the prompt was made of, if it was.
+        targets: The ids of the output nodes to run; None for all.
+        skipped: The nodes that the server leaves out, because no target needs them.
     """
 
     prompt_id: str
@@ -106,6 +108,15 @@ class JobPlan:
     aliases: Mapping[str, str] = attrs.field(factory=dict[str, str])
     auto_seeds: Mapping[str, int] = attrs.field(factory=dict[str, int])
     node_ids: Mapping[Node, str] = attrs.field(factory=dict["Node", str], repr=False)
+    targets: tuple[str, ...] | None = None
+    skipped: frozenset[str] = frozenset()
+
+    @property
+    def part(self) -> JSONObject:
+        """The part of the prompt that runs: all of it, unless there are targets."""
+        if not self.skipped:
+            return self.prompt
+        return {key: node for key, node in self.prompt.items() if key not in self.skipped}
 
     def class_of(self, node_id: str) -> str:
         """Return a node's class; empty for nodes that the server made itself."""

@@ -8,6 +8,7 @@ the one to the other and could be missed the other way round. What is in neither
 from __future__ import annotations
 
 import itertools
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, final
 
 import trio
@@ -15,10 +16,9 @@ import trio
 from ._connection import ConnectionState
 from ._errors import ComfyError, DisconnectedError, ResponseError, ServerUnreachableError
 from ._logging import logger
-from ._replies import post, raise_for_status
 from ._routes._history import HistoryEntry, history_of, read_history_entry
 from ._routes._prompt import read_prompt_reply
-from ._routes._queue import QUEUE, QueueSnapshot, read_queue
+from ._routes._queue import CLEAR_QUEUE, QUEUE, QueueState, dequeue, read_queue
 from ._state import Gone, Phase, Refused, SeenPending, SeenRunning, ServerLost
 from ._tracker import JobTracker
 from ._wire import (
@@ -31,11 +31,12 @@ from ._wire import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from ._http import HttpClient
     from ._replies import Request
     from ._state import JobPlan
+    from ._stopper import Stopper
 
 
 SILENCE = 10.0
@@ -63,24 +64,20 @@ class JobSupervisor:
 
     Args:
         http: For what jobs need while they live.
-        cleanup_http: For stopping them: its own connections, so that it never waits behind others.
+        stopper: For stopping them.
         connection_state: Tells how the WebSocket is.
     """
 
     def __init__(
-        self,
-        http: HttpClient,
-        cleanup_http: HttpClient,
-        connection_state: Callable[[], ConnectionState],
+        self, http: HttpClient, stopper: Stopper, connection_state: Callable[[], ConnectionState]
     ) -> None:
         self._http = http
-        self._cleanup_http = cleanup_http
+        self._stopper = stopper
         self._connection_state = connection_state
         self._trackers: dict[str, JobTracker] = {}
         self._running: JobTracker | None = None
         self._busy = trio.Event()
         self._doubts = trio.Event()
-        self._cancels_jobs: bool | None = None
 
     @property
     def live(self) -> Sequence[JobTracker]:
@@ -124,11 +121,22 @@ class JobSupervisor:
         return tracker
 
     @trio.lowlevel.enable_ki_protection
-    async def run_job(self, tracker: JobTracker, request: Request) -> None:
-        """Post a job and bring it to its end. Raises nothing: the tracker tells."""
+    async def run_job(self, tracker: JobTracker, request: Request, *, follow: bool) -> None:
+        """Post a job and bring it to its end. Raises nothing: the tracker tells.
+
+        Args:
+            tracker: The job's.
+            request: The POST.
+            follow: Whether to go on when the server has it; if not, its end is nobody's business
+                unless it is to be stopped by then.
+        """
         try:
-            await self._post(tracker, request)
-            await self._settle(tracker)
+            try:
+                await self._post(tracker, request)
+            finally:
+                tracker.posted.set()
+            if follow or tracker.state.cancelling:
+                await self._settle(tracker)
         finally:
             del self._trackers[tracker.prompt_id]
             if self._running is tracker:
@@ -267,17 +275,15 @@ class JobSupervisor:
     async def stop(self, *trackers: JobTracker) -> None:
         """Stop jobs at the server, and return when they are over. The caller sets a bound.
 
-        A pending job is taken out of the queue, a running one interrupted by its id. Servers before
-        0.3.57 know no interrupt by id, and kill whatever runs: so it is sent only while the queue
-        shows that the running job is one of these. Nobody else's job is touched.
+        Nobody else's job is touched; see `Stopper`.
 
         Raises:
             ComfyError: the server cannot be asked to.
         """
-        await trio.lowlevel.checkpoint()
         stopping = [tracker for tracker in trackers if not tracker.ended.is_set()]
         for tracker in stopping:
             tracker.mark_cancelling()
+        await trio.lowlevel.checkpoint()
         # A POST under way is better waited for than raced against.
         with trio.move_on_after(POST_GRACE):
             for tracker in stopping:
@@ -287,7 +293,7 @@ class JobSupervisor:
             if not stopping:
                 break
             try:
-                await self._stop_once(stopping)
+                await self.cancel([tracker.prompt_id for tracker in stopping])
             except (ServerUnreachableError, DisconnectedError):
                 if attempt >= ATTEMPTS:
                     raise
@@ -295,28 +301,51 @@ class JobSupervisor:
                 for tracker in stopping:
                     await tracker.ended.wait()
 
-    async def _stop_once(self, trackers: Sequence[JobTracker]) -> None:
-        ids = [tracker.prompt_id for tracker in trackers]
-        if not await self._cancel_jobs(ids):
-            raise_for_status(await self._cleanup_http.request(post("/queue", {"delete": ids})))
-        queue = read_queue(await self._cleanup_http.request(QUEUE))
+    async def cancel(self, prompt_ids: Sequence[str]) -> bool:
+        """Ask the server to stop jobs, whoever's they are; see `Stopper.cancel`."""
+        with self._stopping(self._ours(prompt_ids)):
+            return await self._stopper.cancel(prompt_ids)
+
+    async def interrupt(self, prompt_id: str) -> bool:
+        """Ask the server to stop a job if it runs, whoever's it is; see `Stopper.interrupt`."""
+        ours = [each for each in self._ours([prompt_id]) if not each.state.cancelling]
+        with self._stopping(ours):
+            interrupted = await self._stopper.interrupt(prompt_id)
+        if not interrupted:
+            for tracker in ours:
+                tracker.mark_cancelling(
+                    cancelling=False
+                )  # whoever stops it later, it is not this call
+        return interrupted
+
+    async def dequeue(self, prompt_ids: Sequence[str] | None) -> None:
+        """Take jobs out of the server's queue that wait there, whoever's they are.
+
+        Args:
+            prompt_ids: Which; None for all.
+
+        Raises:
+            ComfyError: the server cannot be asked to.
+        """
+        ours = self.live if prompt_ids is None else self._ours(prompt_ids)
+        waiting = (Phase.SUBMITTED, Phase.PENDING)
+        with self._stopping([tracker for tracker in ours if tracker.state.phase in waiting]):
+            await self._stopper.ask(CLEAR_QUEUE if prompt_ids is None else dequeue(prompt_ids))
+
+    def _ours(self, prompt_ids: Sequence[str]) -> Sequence[JobTracker]:
+        return [self._trackers[each] for each in prompt_ids if each in self._trackers]
+
+    @contextmanager
+    def _stopping(self, trackers: Sequence[JobTracker]) -> Generator[None]:
+        """Let this client's own jobs know that it asks for their end, and look for them then."""
         for tracker in trackers:
-            place = _place_of(tracker, queue)
-            if place is None:
-                tracker.suspect_end()
-            elif isinstance(place, SeenRunning) and not self._cancels_jobs:
-                request = post("/interrupt", {"prompt_id": tracker.prompt_id})
-                raise_for_status(await self._cleanup_http.request(request))
-
-    async def _cancel_jobs(self, ids: list[str]) -> bool:
-        """Cancel jobs in one step, pending or running, as servers since 0.26 can."""
-        if self._cancels_jobs is not False:
-            reply = await self._cleanup_http.request(post("/jobs/cancel", {"job_ids": ids}))
-            self._cancels_jobs = reply.status == 200
-        return self._cancels_jobs
+            tracker.mark_cancelling()
+        yield
+        for tracker in trackers:
+            tracker.suspect_end()
 
 
-def _place_of(tracker: JobTracker, queue: QueueSnapshot) -> SeenPending | SeenRunning | None:
-    if tracker.prompt_id in queue.running:
+def _place_of(tracker: JobTracker, queue: QueueState) -> SeenPending | SeenRunning | None:
+    if queue.is_running(tracker.prompt_id):
         return SeenRunning()
-    return SeenPending() if tracker.prompt_id in queue.pending else None
+    return SeenPending() if queue.is_pending(tracker.prompt_id) else None

@@ -55,6 +55,8 @@ class JobTracker:
         self.state = JobState(plan)
         self.accepted = trio.Event()
         """Set when the server has the job, or the job ended before."""
+        self.posted = trio.Event()
+        """Set when it is settled, too, what the server said to it."""
         self.ended = trio.Event()
         """Set when the job is settled: `state.outcome` is there."""
         self.suspect = False
@@ -102,9 +104,9 @@ class JobTracker:
         self.suspect = True
         self._turn.set()
 
-    def mark_cancelling(self) -> None:
-        """Remember that this client asked the server to stop the job."""
-        self.state = attrs.evolve(self.state, cancelling=True)
+    def mark_cancelling(self, *, cancelling: bool = True) -> None:
+        """Remember whether this client asked the server to stop the job."""
+        self.state = attrs.evolve(self.state, cancelling=cancelling)
 
     async def wait_for_end_signs(self) -> None:
         """Wait until there is reason to ask the server how the job ended."""

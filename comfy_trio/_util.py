@@ -6,6 +6,7 @@ import copy
 import json
 import math
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from reprlib import Repr
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias, TypeGuard, TypeVar, cast
@@ -84,6 +85,22 @@ def copy_json(value: T) -> T:
     else:
         copied = copy.deepcopy(value)
     return cast("T", copied)
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def from_milliseconds(value: object) -> datetime | None:
+    """Return a time, in UTC, that came from JSON as milliseconds since 1970; None if it is none.
+
+    0 is a time like any other.
+    """
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return None
+    try:
+        return _EPOCH + timedelta(milliseconds=value)
+    except (OverflowError, ValueError):
+        return None
 
 
 _SHORT: Final = Repr()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 
+from ._secrets import without_secrets
 from ._util import as_object, is_list, is_object
 
 if TYPE_CHECKING:
@@ -263,14 +264,6 @@ ServerEvent: TypeAlias = (
 """Everything that `decode_frame` returns."""
 
 
-def feature_flags_frame() -> str:
-    """Return the handshake: the first text frame that a client sends.
-
-    It asks for previews with metadata; the flag must be exactly ``true``, and counts per socket.
-    """
-    return json.dumps({"type": "feature_flags", "data": {"supports_preview_metadata": True}})
-
-
 def decode_frame(message: str | bytes) -> ServerEvent:
     """Turn one WebSocket message into one event. Never raises."""
     try:
@@ -367,6 +360,8 @@ def _decode_executed(data: JSONObject) -> Executed:
 
 def decode_execution_error(data: JSONObject) -> ExecutionError:
     """Read the data of an ``execution_error``, from a frame or from a history's messages."""
+    told = as_object(data.get("current_inputs"))
+    inputs = without_secrets(told)
     return ExecutionError(
         prompt_id=_text(data["prompt_id"]),
         node_id=_text_or_none(data.get("node_id")),
@@ -375,10 +370,10 @@ def decode_execution_error(data: JSONObject) -> ExecutionError:
         exception_message=_text_or_none(data.get("exception_message")) or "",
         traceback=_texts(data.get("traceback")),
         executed=_texts(data.get("executed")),
-        current_inputs=as_object(data.get("current_inputs")),
+        current_inputs=inputs,
         current_outputs=data.get("current_outputs"),
         timestamp=_timestamp(data),
-        data=data,
+        data={**data, "current_inputs": inputs} if told else data,
     )
 
 

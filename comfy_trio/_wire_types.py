@@ -1,6 +1,6 @@
 # Generated from codegen/schemas, do not edit: change those and run `nox -s codegen -- --write`.
 # generator: datamodel-code-generator 0.89
-# schemas: sha256 d8b32eb1aa0f56fc
+# schemas: sha256 93cac20693ce77e5
 """What goes over the wire, as JSON reads it. Servers may add keys; see `comfy_trio.types`."""
 
 from typing import Any, Literal, NotRequired, TypeAlias, TypedDict
@@ -117,6 +117,68 @@ class PromptError(TypedDict):
     """By node id; empty if the prompt as a whole is at fault."""
 
 
+class InputReplacement(TypedDict):
+    """Where an input of the new class gets its value from: an old input, or a fixed value."""
+
+    new_id: str
+    old_id: NotRequired[str]
+    set_value: NotRequired[Any]
+
+
+class OutputReplacement(TypedDict):
+    """Which output of the new class is which of the old one, counted from 0."""
+
+    new_idx: int
+    old_idx: int
+
+
+class NodeReplacement(TypedDict):
+    """What takes the place of a class of nodes that is gone; 0.14 and newer."""
+
+    new_node_id: str
+    """The new class."""
+    old_node_id: str
+    """The old class."""
+    old_widget_ids: NotRequired[list[str] | None]
+    """The widgets of the old class, in their order."""
+    input_mapping: NotRequired[list[InputReplacement] | None]
+    output_mapping: NotRequired[list[OutputReplacement] | None]
+
+
+class CoreTemplate(TypedDict):
+    """One of ComfyUI's own workflow templates, as their index lists it."""
+
+    name: str
+    """By which it is asked for."""
+    title: NotRequired[str]
+    description: NotRequired[str]
+    mediaType: NotRequired[str]
+    """Of its picture, such as ``image``."""
+    mediaSubtype: NotRequired[str]
+    """Likewise, such as ``webp``."""
+    tags: NotRequired[list[str]]
+    models: NotRequired[list[str]]
+    date: NotRequired[str]
+    """Such as ``2026-05-25``."""
+    size: NotRequired[float]
+    """Of the models that it wants, in bytes."""
+    vram: NotRequired[float]
+    """What it wants of the graphics card, in bytes."""
+    tutorialUrl: NotRequired[str]
+
+
+class TemplateCategory(TypedDict):
+    """Some of ComfyUI's own workflow templates."""
+
+    moduleName: NotRequired[str]
+    title: NotRequired[str]
+    type: NotRequired[str]
+    category: NotRequired[str]
+    icon: NotRequired[str]
+    isEssential: NotRequired[bool]
+    templates: list[CoreTemplate]
+
+
 class PackageVersion(TypedDict):
     """One of ComfyUI's own packages."""
 
@@ -178,8 +240,8 @@ class Features(TypedDict):
     The data of a frame of type ``feature_flags``.
     """
 
-    supports_preview_metadata: bool
-    max_upload_size: float
+    supports_preview_metadata: NotRequired[bool]
+    max_upload_size: NotRequired[float]
     """The largest body of a request, in bytes."""
     extension: NotRequired[dict[str, Any]]
     """By extension, such as ``manager``; 0.4 and newer."""

@@ -1,5 +1,5 @@
 # Generated from codegen/schemas, do not edit: change those and run `nox -s codegen -- --write`.
-# schemas: sha256 d8b32eb1aa0f56fc
+# schemas: sha256 93cac20693ce77e5
 """What goes over ComfyUI's wire, as JSON reads it: `TypedDict` classes for annotations.
 
 They hold the keys that ComfyUI's core sends, from 0.3.40 on. A key that not all servers send is
@@ -9,6 +9,7 @@ They hold the keys that ComfyUI's core sends, from 0.3.40 on. A key that not all
 from ._wire_types import AudioOutput as AudioOutput
 from ._wire_types import BoundingBoxesOutput as BoundingBoxesOutput
 from ._wire_types import CancelReply as CancelReply
+from ._wire_types import CoreTemplate as CoreTemplate
 from ._wire_types import Device as Device
 from ._wire_types import ExecInfo as ExecInfo
 from ._wire_types import ExecutedData as ExecutedData
@@ -24,6 +25,7 @@ from ._wire_types import HistoryEntry as HistoryEntry
 from ._wire_types import HistoryStatus as HistoryStatus
 from ._wire_types import ImageCompareOutput as ImageCompareOutput
 from ._wire_types import ImagesOutput as ImagesOutput
+from ._wire_types import InputReplacement as InputReplacement
 from ._wire_types import JobEntry as JobEntry
 from ._wire_types import JobPreview as JobPreview
 from ._wire_types import JobsPage as JobsPage
@@ -34,10 +36,12 @@ from ._wire_types import LogEntryData as LogEntryData
 from ._wire_types import LogsData as LogsData
 from ._wire_types import MeshesOutput as MeshesOutput
 from ._wire_types import NodeProgressData as NodeProgressData
+from ._wire_types import NodeReplacement as NodeReplacement
 from ._wire_types import NodeValidationErrors as NodeValidationErrors
 from ._wire_types import NotificationData as NotificationData
 from ._wire_types import OutputFile as OutputFile
 from ._wire_types import OutputMeta as OutputMeta
+from ._wire_types import OutputReplacement as OutputReplacement
 from ._wire_types import PackageVersion as PackageVersion
 from ._wire_types import Preview3DOutput as Preview3DOutput
 from ._wire_types import PreviewData as PreviewData
@@ -55,6 +59,7 @@ from ._wire_types import ShaderOutput as ShaderOutput
 from ._wire_types import StatusData as StatusData
 from ._wire_types import System as System
 from ._wire_types import SystemStats as SystemStats
+from ._wire_types import TemplateCategory as TemplateCategory
 from ._wire_types import TerminalSize as TerminalSize
 from ._wire_types import TextOutput as TextOutput
 from ._wire_types import UploadedAsset as UploadedAsset

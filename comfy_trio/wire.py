@@ -3,6 +3,7 @@
 Importable without Trio. `comfy_trio.Comfy.server_events` yields these events too.
 """
 
+from ._handshake import feature_flags_frame as feature_flags_frame
 from ._wire import Executed as Executed
 from ._wire import Executing as Executing
 from ._wire import ExecutionCached as ExecutionCached
@@ -26,4 +27,3 @@ from ._wire import RawEvent as RawEvent
 from ._wire import ServerEvent as ServerEvent
 from ._wire import Status as Status
 from ._wire import decode_frame as decode_frame
-from ._wire import feature_flags_frame as feature_flags_frame

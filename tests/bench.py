@@ -25,6 +25,7 @@ import trio_websocket
 from comfy_trio import open_comfy
 from comfy_trio._address import parse_address
 from comfy_trio._connection import Connection, ConnectionState, ReconnectPolicy
+from comfy_trio._handshake import feature_flags_frame
 from comfy_trio._network import NetworkTransport
 from comfy_trio._state import JobPlan
 from comfy_trio._supervisor import JobSupervisor
@@ -189,6 +190,7 @@ async def read_frames(url: str, prompt_id: str) -> None:
         address,
         "bench",
         headers=(),
+        handshake=feature_flags_frame(),
         transport=transport,
         max_message_size=2**28,
         reconnect=ReconnectPolicy(attempts=0),

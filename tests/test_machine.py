@@ -77,7 +77,8 @@ def run(state: JobState, events: Iterable[StateEvent]) -> tuple[JobState, list[J
 
 
 def history(outputs: dict[str, Any] | None = None, **entry: Any) -> HistoryEntry:
-    return HistoryEntry({"9": FILES} if outputs is None else outputs, **entry)
+    shown = {"9": FILES} if outputs is None else outputs
+    return HistoryEntry(prompt_id="p", outputs=shown, **entry)
 
 
 HAPPY_RUN: list[StateEvent] = [
@@ -322,6 +323,41 @@ def test_a_refused_job_was_never_pending() -> None:
 def test_all_from_the_cache_and_nothing_to_show() -> None:
     state, _ = run(new_state(aliases={"out": "9"}), [history({}, cached=frozenset(PROMPT))])
     assert isinstance(state.outcome, FailedCacheError)
+
+
+def test_nodes_that_are_left_out_do_not_count() -> None:
+    plan: dict[str, Any] = {"targets": ("9",), "skipped": frozenset({"5"})}
+    state = new_state(aliases={"out": "9", "socket": "5"}, **plan)
+    state, news = run(
+        state,
+        [
+            Accepted(0),
+            wire.ExecutionCached("p", ("1", "5")),  # "5" from a run that was for all
+            wire.Executing("p", "2"),
+            wire.Executing("p", "9"),
+            wire.Executed("p", "9", "9", FILES),
+            history({"9": FILES, "5": FILES}, cached=frozenset({"1", "5"})),
+        ],
+    )
+    result = state.outcome
+    assert isinstance(result, JobResult)
+    assert dict(result) == {"out": FILES}
+    assert result.nodes == {"9": FILES}
+    assert result.cached == {"1"}
+    percents = [item.percent for item in news if isinstance(item, ProgressPercent)]
+    assert percents == [0, 33, 66, 100]
+    assert [item.node_id for item in news if isinstance(item, Output)] == ["9"]
+    with pytest.raises(KeyError, match="'socket' did not run: none of the targets needs it"):
+        result["socket"]
+
+
+def test_targets_from_the_cache_and_nothing_to_show() -> None:
+    plan: dict[str, Any] = {"targets": ("9",), "skipped": frozenset({"5"})}
+    cached = frozenset({"1", "2", "9"})
+    state, _ = run(new_state(aliases={"out": "9"}, **plan), [history({}, cached=cached)])
+    assert isinstance(state.outcome, FailedCacheError)
+    state, _ = run(new_state(aliases={"out": "9"}), [history({}, cached=cached)])
+    assert isinstance(state.outcome, JobResult)
 
 
 def test_an_output_that_the_server_refused() -> None:

@@ -90,7 +90,7 @@ async def wait_until_running(job: Job) -> None:
 
 async def ids_in_queue(comfy: Comfy) -> set[str]:
     queue = read_queue(await comfy._session.http.request(QUEUE))
-    return {*queue.running, *queue.pending}
+    return {entry.prompt_id for entry in (*queue.running, *queue.pending)}
 
 
 async def test_a_job_and_its_file(comfy: Comfy, tmp_path: Path) -> None:

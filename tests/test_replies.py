@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import httpx
 import pytest
 import traces
 
@@ -14,21 +15,19 @@ from comfy_trio import (
     RequestTooLargeError,
     ResponseError,
     UnsupportedError,
-    wire,
 )
 from comfy_trio._replies import (
     QUEUE_LENGTH,
     Reply,
     get,
     post,
+    quote_segment,
     raise_for_status,
     require_comfyui,
     require_list,
     require_route,
 )
-from comfy_trio._routes._history import HistoryEntry, history_of, read_history_entry
 from comfy_trio._routes._prompt import Accepted, read_prompt_reply
-from comfy_trio._routes._queue import QueueSnapshot, read_queue
 
 URL = "http://h:8188/api/prompt"
 PROMPT: dict[str, Any] = {
@@ -44,8 +43,25 @@ def reply(body: object, status: int = 200, content_type: str = "application/json
 
 def test_requests() -> None:
     assert (get("/view", filename="a").method, get("/view").path) == ("GET", "/api/view")
-    assert history_of("a/b").path == "/api/history/a%2Fb"
     assert post("/free", {}).json == {}
+
+
+@pytest.mark.parametrize(
+    ("name", "quoted"),
+    [
+        ("a b", "a%20b"),
+        ("a/b%2Fc", "a%2Fb%252Fc"),
+        ("ü|?#&+", "%C3%BC%7C%3F%23%26%2B"),
+        ("..", "%2E%2E"),
+        (".", "%2E"),
+        ("...", "..."),
+        ("a.b", "a.b"),
+    ],
+)
+def test_segments(name: str, quoted: str) -> None:
+    assert quote_segment(name) == quoted
+    url = str(httpx.URL(f"http://h/x/{quoted}/y"))
+    assert url == f"http://h/x/{quoted}/y"
 
 
 STATUSES: list[tuple[int, type[ResponseError], str]] = [
@@ -204,79 +220,3 @@ def test_refusals_of_other_servers_and_proxies(body: object, status: int, messag
 def test_refusals_that_are_not_of_the_workflow(status: int) -> None:
     with pytest.raises((AuthenticationError, RequestTooLargeError)):
         read_prompt_reply(reply(b"", status), PROMPT)
-
-
-def test_the_queue_is_put_in_its_true_order() -> None:
-    body: dict[str, Any] = {
-        "queue_running": [[5, "r", {}, {}, []]],
-        "queue_pending": [[7, "c", {}, {}, []], [9, "d"], [-2.5, "a"], [7, "b", {}]],
-    }
-    queue = read_queue(reply(body))
-    assert queue == QueueSnapshot(("r",), ("a", "b", "c", "d"))
-    assert "r" in queue
-    assert "d" in queue
-    assert "x" not in queue
-
-
-NO_QUEUES: list[Any] = [
-    {},
-    [],
-    {"queue_running": 3, "queue_pending": []},
-    {"queue_running": [[]], "queue_pending": []},
-    b"<html>",
-]
-
-
-@pytest.mark.parametrize("body", NO_QUEUES)
-def test_what_is_no_queue(body: object) -> None:
-    with pytest.raises(ResponseError, match="should have been answered with the queue"):
-        read_queue(reply(body))
-
-
-def entry(**status: Any) -> dict[str, Any]:
-    return {"p": {"prompt": [], "outputs": {"9": {"text": ["x"]}, "8": None}, "status": status}}
-
-
-def test_a_history_that_is_not_there() -> None:
-    assert read_history_entry(reply({}), "p") is None
-
-
-def test_a_history_without_status() -> None:
-    found = read_history_entry(reply({"p": {"outputs": {}, "status": None}}), "p")
-    assert found == HistoryEntry({})
-
-
-def test_the_last_word_of_the_messages_counts() -> None:
-    messages = [
-        ["execution_start", {"prompt_id": "p"}],
-        ["execution_cached", {"nodes": ["1"], "prompt_id": "p"}],
-        ["execution_success", {"prompt_id": "p"}],
-    ]
-    found = read_history_entry(reply(entry(status_str="error", messages=messages)), "p")
-    assert found == HistoryEntry({"9": {"text": ["x"]}}, None, frozenset({"1"}))
-    failed = [*messages[:2], ["execution_interrupted", {"node_id": "3"}]]
-    found = read_history_entry(reply(entry(status_str="success", messages=failed)), "p")
-    assert found is not None
-    assert found.failure == wire.ExecutionInterrupted("p", "3")
-
-
-def test_an_error_of_which_no_message_tells() -> None:
-    found = read_history_entry(reply(entry(status_str="error", messages=[])), "p")
-    assert found is not None
-    assert isinstance(found.failure, wire.ExecutionError)
-    assert found.failure.node_id is None
-
-
-NO_HISTORIES: list[Any] = [
-    [],
-    {"p": 3},
-    {"p": {"status": {"messages": [3]}}},
-    {"p": {"status": {"messages": [["execution_error", {"node_id": 3}]]}}},
-    b"",
-]
-
-
-@pytest.mark.parametrize("body", NO_HISTORIES)
-def test_what_is_no_history(body: object) -> None:
-    with pytest.raises(ResponseError, match="should have been answered with a job's history"):
-        read_history_entry(reply(body), "p")

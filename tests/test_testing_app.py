@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import struct
 import uuid
@@ -11,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 import trio
+from model_files import picture, safetensors
+from PIL import Image
 
 from comfy_trio.testing import EmbeddedServer, open_embedded_server
 
@@ -234,6 +238,56 @@ async def test_models(autojump_clock: MockClock) -> None:
         assert (await http.get("/extensions")).json() == []
 
 
+async def test_model_files_and_previews(autojump_clock: MockClock) -> None:
+    async with open_client() as (server, http):
+        folder = server.files.root / "models" / "loras"
+        (folder / "sub").mkdir(parents=True)
+        for name in ("plain.safetensors", "sub/other.safetensors", "[b].safetensors"):
+            (folder / name).write_bytes(safetensors(None))
+        (folder / "broken.safetensors").write_bytes(b"...")
+        cover = base64.b64encode(picture("green", "PNG")).decode()
+        covers = json.dumps([cover])
+        (folder / "cover.pt").write_bytes(b"")
+        (folder / "cover.safetensors").write_bytes(safetensors({"ssmd_cover_images": covers}))
+        (folder / "plain.png").write_bytes(picture("red", "PNG"))
+        (folder / "[b].png").write_bytes(picture("red", "PNG"))
+        (folder / "plain.more.png").write_bytes(b"no picture, and of no model")
+        (folder / "sub" / "other.preview.jpg").write_bytes(picture("red", "JPEG"))
+        (folder / "bad.safetensors").write_bytes(safetensors(None))
+        (folder / "bad.png").write_bytes(b"no picture")
+        folders = (await http.get("/experiment/models")).json()
+        assert folders[1] == {"name": "loras", "folders": [str(folder)]}
+        listed = (await http.get("/experiment/models/loras")).json()
+        assert [each["name"] for each in listed] == (await http.get("/models/loras")).json()
+        plain = next(each for each in listed if each["name"] == "plain.safetensors")
+        stat = (folder / "plain.safetensors").stat()
+        times = {"modified": stat.st_mtime, "created": stat.st_ctime}
+        expected = {"name": "plain.safetensors", "pathIndex": 0, "size": stat.st_size}
+        assert plain == {**expected, **times}
+        assert (await http.get("/experiment/models/nothing")).status_code == 404
+        statuses = {
+            "loras/0/plain.safetensors": 200,
+            "loras/0/sub/other.safetensors": 200,
+            "loras/0/sub%2Fother.safetensors": 200,
+            "loras/0/cover.safetensors": 200,
+            "loras/0/cover.pt": 200,
+            "loras/0/%5Bb%5D.safetensors": 404,
+            "loras/0/bad.safetensors": 404,
+            "loras/0/missing.safetensors": 404,
+            "loras/0/..%2F..%2Fx": 404,
+            "nothing/0/plain.safetensors": 404,
+            "loras/0/broken.safetensors": 500,
+            "loras/1/plain.safetensors": 500,
+            "loras/x/plain.safetensors": 500,
+        }
+        for path, status in statuses.items():
+            reply = await http.get(f"/experiment/models/preview/{path}")
+            assert reply.status_code == status, path
+            if status == 200:
+                assert reply.headers["content-type"] == "image/webp"
+                assert Image.open(io.BytesIO(reply.content)).format == "WEBP"
+
+
 async def test_view_metadata(autojump_clock: MockClock) -> None:
     async with open_client() as (server, http):
         folder = server.files.root / "models" / "loras"
@@ -254,15 +308,16 @@ async def test_view_metadata(autojump_clock: MockClock) -> None:
         for name in (
             "none.safetensors",
             "list.safetensors",
-            "junk.safetensors",
             "good.bin",
             "long.safetensors",
-            "short.safetensors",
             "missing.safetensors",
             "../loras/../../x.safetensors",
         ):
             reply = await http.get("/view_metadata/loras", params={"filename": name})
             assert (reply.status_code, reply.content) == (404, b""), name
+        for name in ("junk.safetensors", "short.safetensors"):
+            reply = await http.get("/view_metadata/loras", params={"filename": name})
+            assert reply.status_code == 500, name
         assert (await http.get("/view_metadata/other?filename=x.safetensors")).status_code == 404
 
 

@@ -245,7 +245,7 @@ async def test_cancelling_several(autojump_clock: MockClock) -> None:
 
 @pytest.mark.parametrize(
     ("version", "statuses"),
-    [("0.5.0", (404, 404)), ("0.25.0", (404, 404)), ("0.26.0", (404, 200))],
+    [("0.5.0", (404, 405)), ("0.25.0", (404, 405)), ("0.26.0", (404, 200))],
 )
 async def test_versions(version: str, statuses: tuple[int, int], autojump_clock: MockClock) -> None:
     async with open_client(version) as client:

@@ -2,38 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Any, final
 
 import attrs
 
-from .._replies import get, quote_segment, require_object
-from .._util import NoPublicConstructor, as_list, as_object
+from .._routes._node import (
+    definitions_request,
+    names_offered,
+    read_definitions,
+    read_remote_choice,
+    require_choice,
+    require_definition,
+)
+from .._util import NoPublicConstructor
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from .._http import HttpClient
+    from .._replies import Reply
     from .._util import JSONObject
-
-CHECKPOINT_LOADER = "CheckpointLoaderSimple"
-"""The class that every server loads a checkpoint with; it names those that are there."""
-
-
-def choices(declaration: JSONObject, input_name: str) -> tuple[str, ...]:
-    """Return the names that an input of a class lets one choose from; empty if it is no choice.
-
-    Servers write ``[["a", "b"], {...}]`` or, for nodes in the newer form,
-    ``["COMBO", {"options": ["a", "b"], ...}]``.
-
-    Args:
-        declaration: The class's entry in `/object_info`. May be odd or empty.
-        input_name: The input, required or optional.
-    """
-    for section in as_object(declaration.get("input")).values():
-        match as_object(section).get(input_name):
-            case [[*options], *_] | ["COMBO", {"options": [*options]}, *_]:
-                return tuple(option for option in as_list(options) if isinstance(option, str))
-            case _:
-                pass
-    return ()
 
 
 @final
@@ -55,25 +43,98 @@ class NodeNamespace(metaclass=NoPublicConstructor):
         Args:
             class_type: The class to ask for; the result is empty if the server does not have it.
                 Default: all of them, which is some megabytes on a server with many custom nodes.
+                A class that fails to describe itself is missing there.
 
         Raises:
-            ResponseError, ServerUnreachableError, DisconnectedError: the request failed.
+            ResponseError: the request failed; for one class also, if that fails to describe itself.
+            ServerUnreachableError, DisconnectedError: the request failed.
         """
-        one = "" if class_type is None else f"/{quote_segment(class_type)}"
-        reply = await self._http.request(get(f"/object_info{one}"))
-        body = require_object(reply, "the declarations of nodes")
-        found = {name: as_object(declaration) for name, declaration in body.items()}
+        reply = await self._http.request(definitions_request(class_type))
+        found = read_definitions(reply, class_type)
         if class_type is None:
             self._latest = dict(found)
-        elif self._latest:
-            self._latest = {**self._latest, **found}
+        else:
+            self._update_latest(found)
         return found
+
+    async def definition(self, class_type: str) -> JSONObject:
+        """Return what the server declares of one class of nodes, asked for anew.
+
+        Args:
+            class_type: The class.
+
+        Raises:
+            NotFoundError: the server does not have it.
+            ResponseError: the request failed, as it does if the class fails to describe itself.
+            ServerUnreachableError, DisconnectedError: the request failed.
+        """
+        return (await self._describe(class_type))[1]
+
+    async def choices(self, class_type: str, input_name: str) -> tuple[Any, ...]:
+        """Return what an input of a class lets one choose from, in the server's order.
+
+        Servers declare choices in an older and a newer form; both are read. If the options are at
+        another route, this asks there, as the browser does. Of a dynamic combo, it is the keys.
+
+        Args:
+            class_type: The class.
+            input_name: Its input, required or optional.
+
+        Returns:
+            The options: texts nearly always, but a class may offer numbers or others.
+
+        Raises:
+            NotFoundError: the server does not have the class, the class does not have the input,
+                or the input is no choice of this server's.
+            ResponseError, ServerUnreachableError, DisconnectedError: a request failed.
+        """
+        reply, declaration = await self._describe(class_type)
+        offered = require_choice(reply, declaration, class_type, input_name)
+        if isinstance(offered, tuple):
+            return offered
+        return read_remote_choice(await self._http.request(offered.request), offered)
+
+    async def _describe(self, class_type: str) -> tuple[Reply, JSONObject]:
+        reply = await self._http.request(definitions_request(class_type))
+        declaration = require_definition(reply, class_type, self._latest)
+        self._update_latest({class_type: declaration})
+        return reply, declaration
+
+    def _update_latest(self, found: Mapping[str, JSONObject]) -> None:
+        if self._latest:
+            self._latest = {**self._latest, **found}
 
     async def checkpoints(self) -> tuple[str, ...]:
         """Return the names of the checkpoints that the server can load, in its order.
 
+        Like those below, it is what a class of ComfyUI's own offers, and empty if the server does
+        not have the class: there is nothing then that such a name could be given to.
+
         Raises:
             ResponseError, ServerUnreachableError, DisconnectedError: the request failed.
         """
-        definitions = await self.definitions(CHECKPOINT_LOADER)
-        return choices(definitions.get(CHECKPOINT_LOADER, {}), "ckpt_name")
+        return await self._names("CheckpointLoaderSimple", "ckpt_name")
+
+    async def loras(self) -> tuple[str, ...]:
+        """Return the names of the LoRAs that the server can load; see `checkpoints`."""
+        return await self._names("LoraLoader", "lora_name")
+
+    async def vaes(self) -> tuple[str, ...]:
+        """Return the names of the VAEs that the server can load; see `checkpoints`."""
+        return await self._names("VAELoader", "vae_name")
+
+    async def upscale_models(self) -> tuple[str, ...]:
+        """Return the names of the models for upscaling; see `checkpoints`."""
+        return await self._names("UpscaleModelLoader", "model_name")
+
+    async def samplers(self) -> tuple[str, ...]:
+        """Return the names of the samplers that KSampler takes; see `checkpoints`."""
+        return await self._names("KSampler", "sampler_name")
+
+    async def schedulers(self) -> tuple[str, ...]:
+        """Return the names of the schedulers that KSampler takes; see `checkpoints`."""
+        return await self._names("KSampler", "scheduler")
+
+    async def _names(self, class_type: str, input_name: str) -> tuple[str, ...]:
+        found = await self.definitions(class_type)
+        return names_offered(found.get(class_type, {}), input_name)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from ._faults import Fault, Faults
-    from ._versions import Capabilities
+    from ._versions import PlayedVersion
 
 _log: Final = logging.getLogger("comfy_trio.testing")
 
@@ -61,7 +61,7 @@ class Application:
         routes: Sequence[Route],
         websocket: ASGIApp,
         faults: Faults,
-        version: Capabilities,
+        version: PlayedVersion,
         base_path: str,
     ) -> None:
         self._routes = routes
@@ -183,7 +183,12 @@ class Application:
 
 
 async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
-    await _refuse(scope, receive, send, text_reply("404: Not Found", 404))
+    """Answer as the real server, which has its web page's files at all other paths, for GET."""
+    if scope["type"] == "http" and scope["method"] not in ("GET", "HEAD"):
+        reply = text_reply("405: Method Not Allowed", 405)
+    else:
+        reply = text_reply("404: Not Found", 404)
+    await _refuse(scope, receive, send, reply)
 
 
 async def _swallow(message: Message) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ._files import FileStore
     from ._hub import Hub
     from ._node_type import NodeType
-    from ._versions import Capabilities
+    from ._versions import PlayedVersion
 
 _log: Final = logging.getLogger("comfy_trio.testing")
 
@@ -41,7 +41,7 @@ class Engine:
         hub: Hub,
         nodes: Mapping[str, NodeType],
         files: FileStore,
-        version: Capabilities,
+        version: PlayedVersion,
     ) -> None:
         self.hub = hub
         self.version = version

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ._node_type import NodeType
     from ._progress import Publisher
     from ._queue import QueueItem
-    from ._versions import Capabilities
+    from ._versions import PlayedVersion
 
 
 @attrs.frozen
@@ -49,7 +49,7 @@ class Workshop:
     files: FileStore
     cache: OutputCache
     publisher: Publisher
-    version: Capabilities
+    version: PlayedVersion
     now: Callable[[], int]
 
 

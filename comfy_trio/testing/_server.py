@@ -24,6 +24,8 @@ from ._hub import Hub
 from ._info_routes import InfoRoutes
 from ._job_routes import JobRoutes
 from ._memory import MemoryTransport
+from ._model_routes import ModelRoutes
+from ._pack_routes import PackRoutes
 from ._prompt_routes import PromptRoutes
 from ._registry import core_nodes, custom_validations, object_info
 from ._tcp import TCPFront
@@ -211,13 +213,20 @@ async def open_embedded_server(
         users = UserStore(files.root / "user", multi_user=multi_user, version=can.version)
         info = partial(object_info, types.values(), files, can.version)
         custom = custom_validations(types.values(), files, can.version)
+        packs = PackRoutes(can, files)
         routes = [
             *PromptRoutes(engine, info, custom, max_upload_size).routes(),
-            *InfoRoutes(can, info, files, max_upload_size).routes(),
+            *InfoRoutes(can, info, max_upload_size).routes(),
+            *ModelRoutes(info, files).routes(),
+            *packs.routes(),
             *FileRoutes(files, max_upload_size).routes(),
             *UserRoutes(users, can.version, max_upload_size).routes(),
         ]
-        all_routes = [*JobRoutes(engine, max_upload_size).routes(), *with_api(routes)]
+        all_routes = [
+            *JobRoutes(engine, max_upload_size).routes(),
+            *packs.fixed_routes(),
+            *with_api(routes),
+        ]
         faults._routes = {WEBSOCKET_ROUTE, *map(route_name, all_routes)}
         app = Application(
             all_routes,

@@ -1,4 +1,4 @@
-"""What a ComfyUI of a given version can do, as one table."""
+"""The versions of ComfyUI that an embedded server can play."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import re
 from typing import TYPE_CHECKING, Final
 
 import attrs
+
+from comfy_trio._capabilities import Capabilities, Release, flags_of
 
 if TYPE_CHECKING:
     from comfy_trio._util import JSONObject
@@ -18,50 +20,16 @@ OLDEST_VERSION: Final = (0, 3, 45)
 
 
 @attrs.frozen(kw_only=True)
-class Capabilities:
-    """Where the servers of different versions differ, as far as a client can tell.
+class PlayedVersion(Capabilities):
+    """A version, and what servers of it can do.
 
     Args:
         version: The version as a tuple, for comparing.
         text: The version as `/system_stats` tells it.
-        targeted_interrupt: ``POST /interrupt`` heeds a ``prompt_id`` in its body. Without it,
-            whatever runs is interrupted.
-        hides_secrets: API keys do not show in `/queue`.
-        own_outputs_only: History holds the outputs of the nodes that this run executed or
-            replayed, not of every cached node of the prompt.
-        create_time: ``extra_data.create_time`` is set on posting.
-        sys_platform: ``system.os`` is `sys.platform`, not `os.name`.
-        manager_feature: Features tell of the manager extension.
-        preview_method: ``extra_data.preview_method`` chooses previews for one prompt.
-        jobs: `/api/jobs` and `/api/jobs/{id}` exist.
-        cancelled_status: An interrupted job is ``cancelled``, not ``failed``.
-        missing_node_type: That is the error for an unknown class; ``invalid_prompt`` without it.
-        node_replacements: Features and `/node_replacements` tell of renamed nodes.
-        assets_feature: Features tell whether assets are on.
-        refuses_cross_site: Requests that a browser marks as cross-site get 403.
-        uuid_prompt_ids: ``prompt_id`` must be a canonical UUID.
-        deploy_environment: `/system_stats` has that key.
-        job_cancel: ``POST /api/jobs/{id}/cancel`` and ``POST /api/jobs/cancel`` exist.
     """
 
-    version: tuple[int, ...]
+    version: Release
     text: str
-    targeted_interrupt: bool
-    hides_secrets: bool
-    own_outputs_only: bool
-    create_time: bool
-    sys_platform: bool
-    manager_feature: bool
-    preview_method: bool
-    jobs: bool
-    cancelled_status: bool
-    missing_node_type: bool
-    node_replacements: bool
-    assets_feature: bool
-    refuses_cross_site: bool
-    uuid_prompt_ids: bool
-    deploy_environment: bool
-    job_cancel: bool
 
     def features(self, max_upload_size: int) -> JSONObject:
         """The flags that `/features` and the ``feature_flags`` frame tell."""
@@ -78,28 +46,7 @@ class Capabilities:
         return flags
 
 
-_SINCE: Final[dict[str, tuple[int, ...]]] = {
-    "targeted_interrupt": (0, 3, 57),
-    "hides_secrets": (0, 3, 68),
-    "own_outputs_only": (0, 3, 68),
-    "create_time": (0, 3, 69),
-    "sys_platform": (0, 4, 0),
-    "manager_feature": (0, 4, 0),
-    "preview_method": (0, 5, 0),
-    "jobs": (0, 6, 0),
-    "cancelled_status": (0, 9, 0),
-    "missing_node_type": (0, 12, 0),
-    "node_replacements": (0, 14, 0),
-    "assets_feature": (0, 17, 0),
-    "refuses_cross_site": (0, 19, 0),
-    "uuid_prompt_ids": (0, 25, 0),
-    "deploy_environment": (0, 25, 0),
-    "job_cancel": (0, 26, 0),
-}
-"""The first release that has each capability."""
-
-
-def capabilities(version: str) -> Capabilities:
+def capabilities(version: str) -> PlayedVersion:
     """Look up what ComfyUI `version` can do.
 
     Args:
@@ -111,9 +58,8 @@ def capabilities(version: str) -> Capabilities:
     match = re.fullmatch(r"v?(\d+)\.(\d+)\.(\d+)", version)
     if match is None:
         raise ValueError(f"version must look like '0.27.0', not {version!r}")
-    number = tuple(int(part) for part in match.groups())
+    number = (int(match[1]), int(match[2]), int(match[3]))
     if number < OLDEST_VERSION:
         oldest = ".".join(map(str, OLDEST_VERSION))
         raise ValueError(f"version must be at least {oldest}, not {version!r}")
-    flags = {name: number >= since for name, since in _SINCE.items()}
-    return Capabilities(version=number, text=version.removeprefix("v"), **flags)
+    return PlayedVersion(version=number, text=version.removeprefix("v"), **flags_of(number))

@@ -4,9 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import _file, _node, _user
+from . import _feature_flags, _file, _history, _jobs, _misc, _model, _node, _queue, _system, _user
 
 if TYPE_CHECKING:
     from ._row import Row
 
-ROWS: tuple[Row, ...] = (*_file.ROWS, *_node.ROWS, *_user.ROWS)
+ROWS: tuple[Row, ...] = (
+    *_feature_flags.ROWS,
+    *_file.ROWS,
+    *_history.ROWS,
+    *_jobs.ROWS,
+    *_misc.ROWS,
+    *_model.ROWS,
+    *_node.ROWS,
+    *_queue.ROWS,
+    *_system.ROWS,
+    *_user.ROWS,
+)

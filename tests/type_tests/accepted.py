@@ -30,7 +30,15 @@ from comfy_nodes import (
 from comfy_nodes.core.choices import SamplerName
 from comfy_nodes.types import IMAGE, LATENT, MODEL
 
-from comfy_trio import Comfy, Graph, PromptBuilder, UnknownNode, Workflow
+from comfy_trio import (
+    Comfy,
+    Graph,
+    PromptBuilder,
+    Submission,
+    SubmitOptions,
+    UnknownNode,
+    Workflow,
+)
 from comfy_trio.graph import INT, Out
 from comfy_trio.types import ImagesOutput, TextOutput
 
@@ -78,6 +86,12 @@ async def run(comfy: Comfy) -> None:
     await (await comfy.submit(save)).wait()
     await comfy.run(Workflow.from_graph(Graph(save)).set("1.inputs.steps", 3))
     await comfy.run({"1": {"class_type": "X", "inputs": {}}})
+    print((await comfy.run(save, preview, front=True, targets=[save]))[save]["images"])
+    async with comfy.open_job(save, number=-1, targets=save, preview_method="none") as job:
+        print(job.number)
+    options: SubmitOptions = {"extra_data": {"a": 1}, "number": None}
+    await comfy.submit(save, **options)
+    assert_type(await comfy.queue.submit(save, preview, targets=["2"]), Submission)
 
 
 async def dynamic(comfy: Comfy, image: Out[IMAGE]) -> None:

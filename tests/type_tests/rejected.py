@@ -101,6 +101,10 @@ async def results(comfy: Comfy, image: Out[IMAGE]) -> None:
     await comfy.run(ImageInvert(image=image))  # error: call-overload reportCallIssue,reportArgumentType
     await comfy.run(save, LoadImage(image="x"))  # error: call-overload reportCallIssue,reportArgumentType
     Graph(save, image=image)  # error: arg-type reportArgumentType
+    await comfy.run(save, frnt=True)  # error: call-overload reportCallIssue
+    await comfy.submit(save, number="first")  # error: call-overload reportCallIssue,reportArgumentType
+    await comfy.queue.submit(save, targets=[image])  # error: list-item reportCallIssue,reportArgumentType
+    await comfy.jobs.page(status="canceled")  # error: arg-type reportArgumentType
 
 
 class Key(StrEnum):
