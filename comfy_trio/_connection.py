@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 LOSSES = (WebSocketRejected, WebSocketUnreachable, WebSocketClosed)
 MESSAGE_TOO_BIG = 1009
 """The close code of RFC 6455 for a message over the limit."""
+MAX_DOUBLINGS = 64
+"""How often a pause is doubled at most; a float has no room for more than 1023 times."""
 STABLE = 10.0
 """Seconds after which a connection that is lost is worth another one at once."""
 
@@ -52,13 +54,13 @@ class ReconnectPolicy:
     """How a lost WebSocket is brought back: at once, then after growing pauses.
 
     Args:
-        attempts: How often to try before giving up.
+        attempts: How often to try before giving up; `math.inf` for never.
         base: The first pause, in seconds; each is twice the one before.
         cap: The longest pause, in seconds.
         jitter: How much of a pause is random, from 0 to 1.
     """
 
-    attempts: int = 10
+    attempts: float = 10
     base: float = 1.0
     cap: float = 15.0
     jitter: float = 0.3
@@ -67,7 +69,8 @@ class ReconnectPolicy:
         """Return the pause before an attempt, counted from 1."""
         if attempt <= 1:
             return 0.0
-        pause = min(self.base * 2.0 ** (attempt - 2), self.cap)
+        doublings = min(attempt - 2, MAX_DOUBLINGS)
+        pause = min(self.base * 2.0**doublings, self.cap)
         return pause * (1 - self.jitter * random.random())
 
 
@@ -85,6 +88,8 @@ class Connection:
         reconnect: What to do when the socket is lost.
         connect_timeout: Seconds for each attempt to connect.
         on_event: Called for each event, in order. Must not raise.
+        on_lost: Called with the reason each time the socket is lost after the first connect, or
+            not brought back. Must not raise.
         on_reconnected: Called after each connect but the first. Must not raise.
     """
 
@@ -100,6 +105,7 @@ class Connection:
         reconnect: ReconnectPolicy,
         connect_timeout: float,
         on_event: Callable[[ServerEvent], None],
+        on_lost: Callable[[Exception], None],
         on_reconnected: Callable[[], None],
     ) -> None:
         self.state = ConnectionState.CONNECTING
@@ -112,6 +118,7 @@ class Connection:
         self._reconnect = reconnect
         self._connect_timeout = connect_timeout
         self._on_event = on_event
+        self._on_lost = on_lost
         self._on_reconnected = on_reconnected
         self._reading: trio.CancelScope | None = None
         self._closing = False
@@ -131,7 +138,7 @@ class Connection:
         except LOSSES as error:
             if self.state is ConnectionState.CONNECTING:
                 raise self._explain(error) from error
-            self._lost(f"the WebSocket is lost: {_reason(error)}")
+            self._lost(error, f"the WebSocket is lost: {_reason(error)}")
         tries = failures = 0
         while not self._closing and failures < self._reconnect.attempts:
             tries += 1
@@ -142,11 +149,13 @@ class Connection:
             except LOSSES as error:
                 if self.state is ConnectionState.CONNECTED:
                     failures = 0
-                    self._lost(f"the WebSocket is lost again: {_reason(error)}")
+                    self._lost(error, f"the WebSocket is lost again: {_reason(error)}")
                 else:
                     failures += 1
                     attempts = self._reconnect.attempts
-                    self._lost(f"no WebSocket yet (attempt {failures} of {attempts}): {error}")
+                    self._lost(
+                        error, f"no WebSocket yet (attempt {failures} of {attempts}): {error}"
+                    )
                 # A server that hangs up at once is not asked again at once.
                 if trio.current_time() - self._connected_at >= STABLE:
                     tries = 0
@@ -163,9 +172,10 @@ class Connection:
         if self._reading is not None:
             self._reading.cancel("the client is closed")
 
-    def _lost(self, message: str) -> None:
+    def _lost(self, error: Exception, message: str) -> None:
         self.state = ConnectionState.RECONNECTING
         logger.warning("%s: %s", self._address, message)
+        self._on_lost(error)
 
     async def _converse(self, on_greeting: Callable[[], None]) -> None:
         """Connect and read. Returns when `close` is called, or raises what ended the socket."""

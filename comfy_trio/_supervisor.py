@@ -159,21 +159,26 @@ class JobSupervisor:
 
     async def _settle_post(self, tracker: JobTracker, error: ComfyError) -> None:
         """Find out whether the server has the job, by its id; never by posting again."""
-        misses = failures = 0
+        misses = failures = nonsense = 0
         while tracker.state.phase is Phase.SUBMITTED:
             try:
                 found = await self._look_up(tracker)
             except ComfyError as lookup_error:
                 logger.debug("looking for job %s: %s", tracker.prompt_id, lookup_error)
                 failures += 1
+                # One that cannot be reached is waited for, for as long as the connection is.
+                nonsense += isinstance(lookup_error, ResponseError)
             else:
                 misses += 1
                 if found is not None:
                     tracker.feed(found)
                     return
-            lost = self._connection_state() is ConnectionState.FAILED
-            if misses >= ATTEMPTS or failures >= PATIENCE or (failures and lost):
+            if misses >= ATTEMPTS:
                 tracker.feed(Refused(error))
+                return
+            lost = self._connection_state() is ConnectionState.FAILED
+            if nonsense >= PATIENCE or (failures and lost):
+                tracker.feed(Refused(error, unsettled=True))
                 return
             await trio.sleep(_pause(misses + failures))
 

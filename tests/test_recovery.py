@@ -115,6 +115,33 @@ async def test_reconnecting_follows_the_policy(
         assert server.statistics().requests["GET /ws"] == 1 + 5
     for attempt in range(1, 20):
         assert ReconnectPolicy(jitter=1).pause(attempt) <= 15
+    assert ReconnectPolicy(jitter=0).pause(10**6) == 15
+
+
+async def test_a_client_may_reconnect_for_ever(
+    autojump_clock: MockClock, server: EmbeddedServer
+) -> None:
+    policy = ReconnectPolicy(attempts=math.inf)
+    async with open_comfy(server.url, transport=server.transport, reconnect=policy) as comfy:
+        server.stop()
+        await trio.sleep(24 * 3600)
+        assert comfy.connection_state.value == "reconnecting"
+        server.start()
+        await trio.sleep(20)
+        assert (await comfy.run(prompts.image()))["9"]
+
+
+async def test_a_post_is_settled_by_a_server_that_was_away_for_long(
+    autojump_clock: MockClock, server: EmbeddedServer
+) -> None:
+    policy = ReconnectPolicy(attempts=math.inf)
+    async with open_comfy(server.url, transport=server.transport, reconnect=policy) as comfy:
+        server.faults.break_connection("POST /prompt", after=True)
+        server.faults.break_connection("GET /queue", times=100)
+        server.faults.answer("GET /ws", 503, times=100)
+        server.faults.drop_sockets()
+        assert (await comfy.run(prompts.image()))["9"]
+        assert trio.current_time() > 300
 
 
 async def test_a_server_that_hangs_up_at_once_is_not_hammered(
