@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from ._address import BearerCredentials as BearerCredentials
     from ._address import Credentials as Credentials
     from ._address import HeaderCredentials as HeaderCredentials
+    from ._breaker import BreakerPolicy as BreakerPolicy
     from ._canvas_prompt import ConvertedCanvas as ConvertedCanvas
     from ._canvas_prompt import convert_canvas as convert_canvas
     from ._capabilities import Capabilities as Capabilities
@@ -84,6 +85,9 @@ if TYPE_CHECKING:
     from ._namespaces._system import SystemNamespace as SystemNamespace
     from ._namespaces._user import UserNamespace as UserNamespace
     from ._namespaces._user_data import UserDataNamespace as UserDataNamespace
+    from ._pick import PickMode as PickMode
+    from ._pick import PickStrategy as PickStrategy
+    from ._pick import ServerLoad as ServerLoad
     from ._prompt_builder import PromptBuilder as PromptBuilder
     from ._result import JobResult as JobResult
     from ._result import ReceivedImage as ReceivedImage
@@ -122,6 +126,7 @@ _HOMES = {
     "_address": "BasicCredentials BearerCredentials Credentials HeaderCredentials",
     "_canvas_prompt": "ConvertedCanvas convert_canvas",
     "_capabilities": "Capabilities",
+    "_breaker": "BreakerPolicy",
     "_check": "validate",
     "_client": "Comfy open_comfy",
     "_connection": "ConnectionState ReconnectPolicy",
@@ -151,6 +156,7 @@ _HOMES = {
     "_namespaces._system": "SystemNamespace",
     "_namespaces._user": "UserNamespace",
     "_namespaces._user_data": "UserDataNamespace",
+    "_pick": "PickMode PickStrategy ServerLoad",
     "_prompt_builder": "PromptBuilder",
     "_result": "JobResult ReceivedImage",
     "_routes._history": "HistoryEntry",

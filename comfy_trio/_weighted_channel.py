@@ -140,6 +140,12 @@ class _Channel(Generic[T]):
     def buffered(self) -> int:
         return len(self.values) - len(self.senders)
 
+    def put_back(self, entry: Entry[T], lane: Hashable) -> Entry[T]:
+        """Add a value that was taken, in its old place; there is always room."""
+        entry = self.values.add(entry.value, entry.weight, lane, number=entry.number)
+        self.match()
+        return entry
+
     def offer(self, value: T, weight: float, lane: Hashable, sender: _Sender) -> Entry[T]:
         """Add a value whose sender waits until it is taken, or there is room for it."""
         entry = self.values.add(value, weight, lane)
@@ -217,6 +223,8 @@ class _Channel(Generic[T]):
         self.end_receivers(mine, trio.ClosedResourceError())
         if not self.receive_ends:
             self.end_senders(list(self.senders), trio.BrokenResourceError())
+            for entry in self.values:
+                entry.taken = True
             self.values = WeightedQueue()
 
     def statistics(self) -> WeightedChannelStatistics:
@@ -244,7 +252,7 @@ class WeightedSendChannel(Generic[T], metaclass=NoPublicConstructor):
         channel.send_ends += 1
 
     @trio.lowlevel.enable_ki_protection
-    def send_nowait(self, value: T, *, weight: float = 0.0, lane: Hashable = None) -> None:
+    def send_nowait(self, value: T, *, weight: float = 0.0, lane: Hashable = None) -> Entry[T]:
         """Send a value if that needs no waiting; see `send`.
 
         Raises:
@@ -257,9 +265,10 @@ class WeightedSendChannel(Generic[T], metaclass=NoPublicConstructor):
         if sender.result is None:
             self._channel.withdraw(entry)
             raise trio.WouldBlock
+        return entry
 
     @trio.lowlevel.enable_ki_protection
-    async def send(self, value: T, *, weight: float = 0.0, lane: Hashable = None) -> None:
+    async def send(self, value: T, *, weight: float = 0.0, lane: Hashable = None) -> Entry[T]:
         """Send a value; wait while the buffer is full and nobody takes it.
 
         Args:
@@ -267,6 +276,9 @@ class WeightedSendChannel(Generic[T], metaclass=NoPublicConstructor):
             weight: The lightest value is received first. Default: 0.
             lane: What it takes to receive it. Any that `WeightedReceiveChannel.receive` is told to
                 look at. Default: None.
+
+        Returns:
+            Its entry, for `withdraw` and `put_back`.
 
         Raises:
             trio.ClosedResourceError: this end is closed, or was while this waited.
@@ -277,6 +289,39 @@ class WeightedSendChannel(Generic[T], metaclass=NoPublicConstructor):
         sender = _Sender(self)
         entry = self._channel.offer(value, weight, lane, sender)
         await sender.wait(lambda: self._channel.withdraw(entry))
+        return entry
+
+    @trio.lowlevel.enable_ki_protection
+    def withdraw(self, entry: Entry[T]) -> bool:
+        """Take back what was sent, if nobody has received it; tell whether that was so.
+
+        Args:
+            entry: What `send`, `send_nowait` or `put_back` returned.
+        """
+        if entry.taken:
+            return False
+        self._channel.take(entry)
+        self._channel.match()
+        return True
+
+    @trio.lowlevel.enable_ki_protection
+    def put_back(self, entry: Entry[T], *, lane: Hashable = None) -> Entry[T]:
+        """Give back what was received, into its old place by weight and arrival.
+
+        There is always room for it: it was in the channel before.
+
+        Args:
+            entry: What `send`, `send_nowait` or `put_back` returned.
+            lane: What it takes to receive it now.
+
+        Returns:
+            Its new entry.
+
+        Raises:
+            trio.ClosedResourceError, trio.BrokenResourceError: see `send`.
+        """
+        self._check_open()
+        return self._channel.put_back(entry, lane)
 
     def clone(self) -> WeightedSendChannel[T]:
         """Return another sending end. Receivers go on until all of them are closed."""

@@ -62,9 +62,20 @@ class WeightedQueue(Generic[T]):
         """How many lanes hold a value."""
         return len(self._lanes)
 
-    def add(self, value: T, weight: float, lane: Hashable) -> Entry[T]:
-        """Add a value, and return its entry."""
-        entry = Entry(value, weight, next(self._numbers), lane)
+    def add(
+        self, value: T, weight: float, lane: Hashable, *, number: int | None = None
+    ) -> Entry[T]:
+        """Add a value, and return its entry.
+
+        Args:
+            value: The value.
+            weight: The lightest comes first.
+            lane: What it takes to be given it.
+            number: Its place among equals, if it had one before. Default: behind all others.
+        """
+        if number is None:
+            number = next(self._numbers)
+        entry = Entry(value, weight, number, lane)
         heappush(self._lanes.setdefault(lane, []), entry)
         self._size += 1
         return entry

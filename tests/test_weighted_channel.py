@@ -132,6 +132,56 @@ async def test_who_waits_longest_is_served_first_unless_somebody_picks() -> None
         assert order == expected
 
 
+async def test_what_is_put_back_has_its_old_place_even_where_there_is_no_room() -> None:
+    send, receive = open_channel(3)
+    entries = [send.send_nowait(value, weight=1) for value in "abc"]
+    assert receive.receive_nowait() == "a"
+    send.send_nowait("d", weight=1)
+    again = send.put_back(entries[0], lane="for nobody")
+    assert send.statistics().current_buffer_used == 4
+    with pytest.raises(trio.WouldBlock):
+        send.send_nowait("e")
+    assert [receive.receive_nowait(lambda lane: lane is None) for _ in "bcd"] == ["b", "c", "d"]
+    assert send.withdraw(again)
+    first = send.send_nowait("x")
+    assert receive.receive_nowait() == "x"
+    send.put_back(first)
+    send.send_nowait("y")
+    assert drain(receive) == ["x", "y"]
+
+
+async def test_what_is_withdrawn_is_never_received_and_makes_room() -> None:
+    send, receive = open_channel(2)
+    entries = [await send.send(value) for value in "ab"]
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(send.send, "c")
+        await wait_all_tasks_blocked()
+        assert send.withdraw(entries[0])
+        assert not send.withdraw(entries[0])
+    assert drain(receive) == ["b", "c"]
+    assert not send.withdraw(entries[1])
+    dropped = send.send_nowait("d")
+    receive.close()
+    assert not send.withdraw(dropped)
+    with pytest.raises(trio.BrokenResourceError):
+        send.put_back(entries[0])
+
+
+async def test_what_is_put_back_wakes_who_waits_for_it() -> None:
+    send, receive = open_channel(0)
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def receive_twice() -> None:
+            assert await receive.receive() == "a"
+            assert await receive.receive() == "a"
+
+        await wait_all_tasks_blocked()
+        entry = send.send_nowait("a")
+        await wait_all_tasks_blocked()
+        send.put_back(entry)
+
+
 async def test_changing_ones_mind() -> None:
     open_lanes: set[Hashable] = set()
     send, receive = open_channel(math.inf)
