@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from ._address import BearerCredentials as BearerCredentials
     from ._address import Credentials as Credentials
     from ._address import HeaderCredentials as HeaderCredentials
+    from ._batch import Batch as Batch
+    from ._batch import BatchItem as BatchItem
     from ._breaker import BreakerPolicy as BreakerPolicy
     from ._canvas_prompt import ConvertedCanvas as ConvertedCanvas
     from ._canvas_prompt import convert_canvas as convert_canvas
@@ -59,6 +61,7 @@ if TYPE_CHECKING:
     from ._errors import UnsupportedError as UnsupportedError
     from ._errors import WentMissingError as WentMissingError
     from ._errors import WorkflowError as WorkflowError
+    from ._errors import WorkflowNotSupportedError as WorkflowNotSupportedError
     from ._events import Failed as Failed
     from ._events import Finished as Finished
     from ._events import ImageReceived as ImageReceived
@@ -88,6 +91,16 @@ if TYPE_CHECKING:
     from ._pick import PickMode as PickMode
     from ._pick import PickStrategy as PickStrategy
     from ._pick import ServerLoad as ServerLoad
+    from ._pool import Pool as Pool
+    from ._pool import PoolJobOptions as PoolJobOptions
+    from ._pool import open_pool as open_pool
+    from ._pool_job import JobAttempt as JobAttempt
+    from ._pool_job import PoolJob as PoolJob
+    from ._pool_job import PoolJobStatus as PoolJobStatus
+    from ._pool_server import PoolServer as PoolServer
+    from ._pool_statistics import PoolServerState as PoolServerState
+    from ._pool_statistics import PoolServerStatistics as PoolServerStatistics
+    from ._pool_statistics import PoolStatistics as PoolStatistics
     from ._prompt_builder import PromptBuilder as PromptBuilder
     from ._result import JobResult as JobResult
     from ._result import ReceivedImage as ReceivedImage
@@ -126,6 +139,7 @@ _HOMES = {
     "_address": "BasicCredentials BearerCredentials Credentials HeaderCredentials",
     "_canvas_prompt": "ConvertedCanvas convert_canvas",
     "_capabilities": "Capabilities",
+    "_batch": "Batch BatchItem",
     "_breaker": "BreakerPolicy",
     "_check": "validate",
     "_client": "Comfy open_comfy",
@@ -137,6 +151,7 @@ _HOMES = {
         " NodeErrors NotComfyUIError NotFoundError ReplySummary RequestTooLargeError"
         " ResponseError ServerUnreachableError UnknownUserError UnsupportedError"
         " WentMissingError WorkflowError"
+        " WorkflowNotSupportedError"
     ),
     "_events": (
         "Failed Finished ImageReceived JobEvent NodeStarted Output Pending Preview Progress"
@@ -157,6 +172,10 @@ _HOMES = {
     "_namespaces._user": "UserNamespace",
     "_namespaces._user_data": "UserDataNamespace",
     "_pick": "PickMode PickStrategy ServerLoad",
+    "_pool": "Pool PoolJobOptions open_pool",
+    "_pool_job": "JobAttempt PoolJob PoolJobStatus",
+    "_pool_server": "PoolServer",
+    "_pool_statistics": "PoolServerState PoolServerStatistics PoolStatistics",
     "_prompt_builder": "PromptBuilder",
     "_result": "JobResult ReceivedImage",
     "_routes._history": "HistoryEntry",

@@ -109,13 +109,7 @@ async def open_comfy(
     credentials = credentials or url_credentials
     options = SessionOptions(
         client_id=client_id or str(uuid.uuid4()),
-        headers=_check_headers(
-            [
-                *(credentials.headers() if credentials else ()),
-                *(() if user is None else [(USER_HEADER, user)]),
-                *(headers or {}).items(),
-            ]
-        ),
+        headers=client_headers(credentials, user, headers),
         feature_flags=announced_flags(feature_flags),
         transport=transport or NetworkTransport.to(address, ssl_context),
         max_requests=max_requests,
@@ -129,13 +123,25 @@ async def open_comfy(
         yield Comfy._create(session, extra_data)
 
 
-def _check_headers(headers: Sequence[tuple[str, str]]) -> Sequence[tuple[str, str]]:
-    for name, value in headers:
+def client_headers(
+    credentials: Credentials | None, user: str | None, headers: Mapping[str, str] | None
+) -> Sequence[tuple[str, str]]:
+    """Return the headers of every request of a client.
+
+    Raises:
+        ValueError: one of them is the library's own, or has characters that no header may have.
+    """
+    all_headers = [
+        *(credentials.headers() if credentials else ()),
+        *(() if user is None else [(USER_HEADER, user)]),
+        *(headers or {}).items(),
+    ]
+    for name, value in all_headers:
         if name.lower() in FORBIDDEN_HEADERS:
             raise ValueError(f"the header {name!r} is not for the caller to set")
         if not (name + value).isascii() or any(character in name + value for character in "\r\n\0"):
             raise ValueError(f"the header {name!r} has characters that no header may have")
-    return headers
+    return all_headers
 
 
 @final

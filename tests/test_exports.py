@@ -63,6 +63,7 @@ LAYERS: list[set[str]] = [
         "_overlooked",
         "_pick",
         "_picture_metadata",
+        "_pool_events",
         "_prompt",
         "_prompt_builder",
         "_prompt_json",
@@ -120,6 +121,7 @@ LAYERS: list[set[str]] = [
         "_tracker",
     },
     {"_client", "_foresight", "_job", "_namespaces", "_submitter"},
+    {"_batch", "_dispatcher", "_pool", "_pool_job", "_pool_server", "_pool_statistics"},
     {"__init__", "testing"},
     {"__main__", "_cli", "_codegen"},
 ]
