@@ -121,6 +121,8 @@ class Connection:
         self._on_lost = on_lost
         self._on_reconnected = on_reconnected
         self._reading: trio.CancelScope | None = None
+        self._websocket: WebSocket | None = None
+        self._deaf = False
         self._closing = False
         self._connected_at = math.inf
 
@@ -172,6 +174,27 @@ class Connection:
         if self._reading is not None:
             self._reading.cancel("the client is closed")
 
+    async def probe(self) -> bool:
+        """Tell whether the server hears this socket. If not, it is given up for another one.
+
+        The network tells nobody of a peer that was switched off: a socket that only listens would
+        wait for it for ever.
+        """
+        websocket = self._websocket
+        if websocket is None:
+            await trio.lowlevel.checkpoint()
+            return False
+        with trio.move_on_after(self._connect_timeout) as waiting:
+            try:
+                await websocket.ping()
+            except WebSocketClosed:
+                return False  # the reader knows, or will
+        if waiting.cancelled_caught and websocket is self._websocket:
+            assert self._reading is not None
+            self._deaf = True
+            self._reading.cancel("the server does not answer pings")
+        return not waiting.cancelled_caught
+
     def _lost(self, error: Exception, message: str) -> None:
         self.state = ConnectionState.RECONNECTING
         logger.warning("%s: %s", self._address, message)
@@ -192,8 +215,14 @@ class Connection:
                 self.state = ConnectionState.CONNECTED
                 self._connected_at = trio.current_time()
                 on_greeting()
-                with trio.CancelScope() as self._reading:
-                    await self._read(websocket)
+                self._deaf, self._websocket = False, websocket
+                try:
+                    with trio.CancelScope() as self._reading:
+                        await self._read(websocket)
+                finally:
+                    self._websocket = None
+                if self._deaf:
+                    raise WebSocketClosed(reason=f"no pong within {self._connect_timeout} s")
         if connecting.cancelled_caught:
             raise WebSocketUnreachable(f"no greeting within {self._connect_timeout} s")
 

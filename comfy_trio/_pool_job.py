@@ -77,12 +77,20 @@ class Attempt:
     tracker: JobTracker | None = None
     """The job at the server, from when it was sent."""
     why: Stop | None = None
+    removed: bool = False
+    """Whether it was to be broken off because its server is removed."""
 
     def stop(self, why: Stop) -> None:
-        """Break it off. Only the first reason counts."""
-        if self.why is None:
+        """Break it off. The first reason counts, but that any other outweighs a removal."""
+        if self.why is None or self.why is Stop.REMOVED:
             self.why = why
+            self.removed = self.removed or why is Stop.REMOVED
             self.scope.cancel(why.value)
+
+    def resume(self) -> None:
+        """Wait for it again, because it could not be broken off."""
+        self.why = None
+        self.scope = trio.CancelScope()
 
     def record(self, error: BaseException | None = None) -> JobAttempt:
         """Return what is known of it, as of now."""

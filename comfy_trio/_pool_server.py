@@ -12,7 +12,7 @@ import trio
 from ._address import parse_address
 from ._client import client_headers, open_comfy
 from ._connection import ConnectionState, ReconnectPolicy
-from ._errors import ComfyError, DisconnectedError, ExecutionInterruptedError
+from ._errors import ComfyError, DisconnectedError, ExecutionInterruptedError, WentMissingError
 from ._failover import Verdict, is_refused, judge
 from ._logging import logger
 from ._pool_events import (
@@ -25,7 +25,7 @@ from ._pool_events import (
 )
 from ._pool_job import Stop
 from ._result import JobResult
-from ._state import ServerLost
+from ._state import Gone, ServerLost
 from ._wire import Logs, RawEvent, Status
 from ._workflow import Workflow
 
@@ -44,8 +44,8 @@ if TYPE_CHECKING:
 
 MAX_GIVEN_UP: Final = 1000
 """Of how many jobs that were given up at a server it is asked to stop them when it is back."""
-QUEUE_CHECK: Final = 10.0
-"""Seconds after which a server whose queue keeps jobs waiting is asked whether it is still so."""
+HEARTBEAT: Final = 10.0
+"""Seconds between two questions to a server whether it is there, while there is work for it."""
 
 
 def _default_id(server: PoolServer) -> str:
@@ -205,7 +205,6 @@ class ServerKeeper:
         self._emit(ServerConnected(self.seat.server_id))
         async with trio.open_nursery() as watchers:
             watchers.start_soon(self._watch, comfy)
-            watchers.start_soon(self._check_queue, comfy)
             async with trio.open_nursery() as workers:
                 for _ in range(self.server.concurrency):
                     workers.start_soon(self._work, comfy)
@@ -250,23 +249,28 @@ class ServerKeeper:
         if tracker is None:
             self._dispatcher.give_back(attempt)
             return
-        if not tracker.ended.is_set():
+        while not tracker.ended.is_set():
             await self._break_off(attempt, tracker, comfy)
+            if not tracker.ended.is_set():
+                with attempt.scope:
+                    await tracker.ended.wait()
         outcome = tracker.state.outcome
         assert outcome is not None
+        restarted = self._losses != losses
+        if isinstance(outcome, WentMissingError) and not restarted:
+            # The host may have been switched off and on, of which the WebSocket does not know.
+            restarted = not await comfy._session.connection.probe()
         if isinstance(outcome, JobResult):
             for errors in outcome.node_errors.values():
                 logger.warning("job %s runs without %s", tracker.prompt_id, errors)
             self._dispatcher.succeed(attempt, outcome)
-        elif isinstance(outcome, ExecutionInterruptedError) and attempt.why is Stop.REMOVED:
+        elif isinstance(outcome, ExecutionInterruptedError) and attempt.removed and outcome.by_us:
             self._dispatcher.give_back(attempt)
-        elif attempt.why is Stop.GONE:
-            self._dispatcher.fail(attempt, outcome, Verdict.SERVER)
         else:
             verdict = judge(
                 outcome,
                 unsettled=tracker.state.unsettled,
-                restarted=self._losses != losses,
+                restarted=restarted,
             )
             self._dispatcher.fail(attempt, outcome, verdict)
 
@@ -276,8 +280,16 @@ class ServerKeeper:
         if attempt.why in {Stop.CANCELLED, Stop.REMOVED}:
             with trio.move_on_after(self._options.close_timeout, shield=True):
                 await comfy._submitter.stop(tracker)
-        if not tracker.ended.is_set():
-            self._given_up.append(tracker.prompt_id)
+        if tracker.ended.is_set():
+            return
+        self._given_up.append(tracker.prompt_id)
+        # What frames told of the end holds, even if there is nobody to confirm it.
+        told = tracker.state.succeeded or tracker.state.failure is not None
+        if told or attempt.why is Stop.GONE:
+            tracker.feed(Gone())
+        elif attempt.why is Stop.REMOVED:
+            attempt.resume()  # it may run elsewhere only when it is over here
+        else:
             tracker.feed(ServerLost(attempt.why.value))
 
     async def _call(
@@ -330,23 +342,26 @@ class ServerKeeper:
     def lost(self, error: Exception) -> None:
         """See `SessionObserver`."""
         self._losses += 1
-        refused = is_refused(error) and not self.server.behind_proxy
-        if self.seat.connected or refused:
-            self._emit(ServerDisconnected(self.seat.server_id, str(error), refused))
-        self.seat.connected = False
         if not self._lost.is_set():
             self._lost.set()
             self._back = trio.Event()
-        if refused:
-            self.seat.queue_remaining = 0
-            for attempt in list(self.seat.attempts):
-                attempt.stop(Stop.GONE)
-        self._dispatcher.reconsider()
+        self._go_away(str(error), refused=is_refused(error) and not self.server.behind_proxy)
 
     def reconnected(self) -> None:
         """See `SessionObserver`."""
         self._lost = trio.Event()
         self._back.set()
+
+    def _go_away(self, reason: str, *, refused: bool) -> None:
+        """Give the server no more jobs for now; if it is gone, those it had are over."""
+        if self.seat.connected or (refused and self.seat.attempts):
+            self._emit(ServerDisconnected(self.seat.server_id, reason, refused))
+        self.seat.connected = False
+        if refused:
+            self.seat.queue_remaining = 0
+            for attempt in list(self.seat.attempts):
+                attempt.stop(Stop.GONE)
+        self._dispatcher.reconsider()
 
     def _note_queue(self, remaining: int) -> None:
         if remaining != self.seat.queue_remaining:
@@ -355,42 +370,58 @@ class ServerKeeper:
 
     @trio.lowlevel.enable_ki_protection
     async def _watch(self, comfy: Comfy) -> None:
-        """Give up jobs at a server that is away for too long, and welcome it when it is back."""
+        """Notice when a server goes away, sit out its absence, and welcome it when it is back."""
         while True:
-            await self._lost.wait()
-            with trio.move_on_after(self._options.patience) as waiting:
-                await self._back.wait()
-            if waiting.cancelled_caught:
-                if await self._answers(comfy):
+            if self.seat.connected:
+                with trio.move_on_after(HEARTBEAT):
+                    await self._lost.wait()
+                has_work = self.seat.attempts or self._dispatcher.has_waiting()
+                here = not self._lost.is_set() and (not has_work or await self._answers(comfy))
+                if here and not self._lost.is_set():
                     continue
-                for attempt in list(self.seat.attempts):
-                    attempt.stop(Stop.LOST)
-                await self._back.wait()
+                if not self._lost.is_set():
+                    self._go_away("it does not answer", refused=False)
+            await self._sit_out(comfy)
             await self._welcome_back(comfy)
 
+    async def _sit_out(self, comfy: Comfy) -> None:
+        """Wait until the server is back; meanwhile, give up the jobs of which nobody hears."""
+        answered = trio.current_time()
+        while True:
+            with trio.move_on_after(HEARTBEAT):
+                await (self._back if self._lost.is_set() else trio.Event()).wait()
+            if await self._answers(comfy):
+                answered = trio.current_time()
+                if not self._lost.is_set():
+                    return
+            elif trio.current_time() - answered >= self._options.patience:
+                for attempt in list(self.seat.attempts):
+                    attempt.stop(Stop.LOST)
+
     async def _answers(self, comfy: Comfy) -> bool:
-        """Tell whether a server whose WebSocket is lost can still be asked what became of jobs."""
+        """Tell whether the server answers over HTTP, and see to it that the WebSocket is not dead.
+
+        What is asked for is the length of the queue, because frames that told it may be missed.
+        """
         with trio.move_on_after(self._options.connect_timeout):
             try:
-                await comfy.queue.remaining()
-            except ComfyError:
+                remaining = await comfy.queue.remaining()
+            except ComfyError as error:
+                logger.debug("%s: no answer: %s", self.seat.server_id, error)
                 return False
+            self._note_queue(remaining)
+            await comfy._session.connection.probe()
             return True
         return False
 
     async def _welcome_back(self, comfy: Comfy) -> None:
-        """Let a server that was away have jobs again."""
-        for failures in itertools.count(2):
-            if self._lost.is_set():
-                return
-            try:
-                await self._stop_given_up(comfy)
-                await self._learn(comfy)
-            except ComfyError as error:
-                logger.warning("%s: not in the pool again yet: %s", self.seat.server_id, error)
-                await trio.sleep(self._options.reconnect.pause(failures))
-            else:
-                break
+        """Let a server that was away have jobs again, unless it is away again."""
+        try:
+            await self._stop_given_up(comfy)
+            await self._learn(comfy)
+        except ComfyError as error:
+            self._go_away(str(error), refused=False)
+            return
         if not self._lost.is_set():
             self._emit(ServerReconnected(self.seat.server_id))
             self._dispatcher.welcome(self.seat)
@@ -400,18 +431,6 @@ class ServerKeeper:
         if self._given_up:
             await comfy._session.supervisor.cancel(list(self._given_up))
             self._given_up.clear()
-
-    @trio.lowlevel.enable_ki_protection
-    async def _check_queue(self, comfy: Comfy) -> None:
-        """Ask for the length of a queue that keeps jobs waiting: that it fell may be missed."""
-        while True:
-            await trio.sleep(QUEUE_CHECK)
-            others = self.seat.queue_remaining > len(self.seat.attempts)
-            if others and self.seat.is_free() and self._dispatcher.has_waiting():
-                try:
-                    self._note_queue(await comfy.queue.remaining())
-                except ComfyError as error:
-                    logger.debug("%s: queue: %s", self.seat.server_id, error)
 
 
 def _judge_function(error: Exception, *, restarted: bool) -> Verdict:

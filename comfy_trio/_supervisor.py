@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
 
     from ._http import HttpClient
-    from ._replies import Request
+    from ._replies import Reply, Request
     from ._state import JobPlan
     from ._stopper import Stopper
 
@@ -50,6 +50,9 @@ PATIENCE = 20
 """How often in a row, in some two minutes, a server may answer with something else than asked."""
 POST_GRACE = 1.0
 """Seconds that a POST under way is given before its job is stopped without waiting for it."""
+LONGEST_REPLY = 60.0
+"""Seconds after which a question to the server is asked again, because no reply may ever come: from
+a host that was switched off, nothing does. Twice as long each time, lest a slow one be cut off."""
 PAUSES = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Seconds between attempts at the same thing; the last one repeats."""
 
@@ -144,8 +147,9 @@ class JobSupervisor:
 
     async def _post(self, tracker: JobTracker, request: Request) -> None:
         try:
-            reply = await self._http.request(request)
-            tracker.feed(read_prompt_reply(reply, tracker.state.plan.prompt))
+            with tracker.posting:
+                reply = await self._http.request(request)
+                tracker.feed(read_prompt_reply(reply, tracker.state.plan.prompt))
         except DisconnectedError as error:
             await self._settle_post(tracker, error)
         except ResponseError as error:
@@ -162,7 +166,7 @@ class JobSupervisor:
         misses = failures = nonsense = 0
         while tracker.state.phase is Phase.SUBMITTED:
             try:
-                found = await self._look_up(tracker)
+                found = await self._look_up(tracker, failures)
             except ComfyError as lookup_error:
                 logger.debug("looking for job %s: %s", tracker.prompt_id, lookup_error)
                 failures += 1
@@ -190,7 +194,8 @@ class JobSupervisor:
                 return
             try:
                 recorded = tracker.state.phase is Phase.RECORDED
-                found = await (self._read_history if recorded else self._look_up)(tracker)
+                ask = self._read_history if recorded else self._look_up
+                found = await ask(tracker, failures)
             except ComfyError as error:
                 logger.debug("looking for job %s: %s", tracker.prompt_id, error)
                 failures += 1
@@ -218,15 +223,21 @@ class JobSupervisor:
         else:
             tracker.feed(ServerLost(str(error)))
 
-    async def _read_history(self, tracker: JobTracker) -> HistoryEntry | None:
-        reply = await self._http.request(history_of(tracker.prompt_id))
+    async def _read_history(self, tracker: JobTracker, failures: int) -> HistoryEntry | None:
+        reply = await self._ask(history_of(tracker.prompt_id), failures)
         return read_history_entry(reply, tracker.prompt_id)
 
     async def _look_up(
-        self, tracker: JobTracker
+        self, tracker: JobTracker, failures: int
     ) -> SeenPending | SeenRunning | HistoryEntry | None:
-        queue = read_queue(await self._http.request(QUEUE))
-        return _place_of(tracker, queue) or await self._read_history(tracker)
+        queue = read_queue(await self._ask(QUEUE, failures))
+        return _place_of(tracker, queue) or await self._read_history(tracker, failures)
+
+    async def _ask(self, request: Request, failures: int) -> Reply:
+        """Send a GET, which changes nothing if it is sent again, and wait for no reply for ever."""
+        with trio.move_on_after(LONGEST_REPLY * 2.0 ** min(failures, PATIENCE)):
+            return await self._http.request(request)
+        raise DisconnectedError(f"no reply came to {request.method} {request.path}")
 
     # --- Silence ----------------------------------------------------------------------------------
 
@@ -245,7 +256,8 @@ class JobSupervisor:
             if not silent:
                 continue
             try:
-                queue = read_queue(await self._http.request(QUEUE))
+                queue = read_queue(await self._ask(QUEUE, failures))
+                await self._find_what_was_posted(silent, queue, failures)
             except ComfyError as error:
                 logger.debug("looking for %d silent jobs: %s", len(silent), error)
                 failures += 1
@@ -255,14 +267,24 @@ class JobSupervisor:
             failures = 0
             for tracker in silent:
                 place = _place_of(tracker, queue)
-                if place is None:
-                    tracker.suspect_end()
-                else:
+                if place is not None:
                     tracker.feed(place)
+                elif tracker.state.phase is not Phase.SUBMITTED:
+                    tracker.suspect_end()
                 tracker.last_heard = trio.current_time()
 
+    async def _find_what_was_posted(
+        self, trackers: Sequence[JobTracker], queue: QueueState, failures: int
+    ) -> None:
+        """Look for the end of jobs whose POST may never be answered. To find none means nothing."""
+        for tracker in trackers:
+            if tracker.state.phase is Phase.SUBMITTED and _place_of(tracker, queue) is None:
+                entry = await self._read_history(tracker, failures)
+                if entry is not None:
+                    tracker.feed(entry)
+
     def _is_silent(self, tracker: JobTracker) -> bool:
-        followed = tracker.state.phase in (Phase.PENDING, Phase.RUNNING)
+        followed = tracker.state.phase in (Phase.SUBMITTED, Phase.PENDING, Phase.RUNNING)
         return followed and tracker.last_heard + SILENCE <= trio.current_time()
 
     def _time_to_silence(self) -> float:

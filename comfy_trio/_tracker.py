@@ -57,6 +57,8 @@ class JobTracker:
         """Set when the server has the job, or the job ended before."""
         self.posted = trio.Event()
         """Set when it is settled, too, what the server said to it."""
+        self.posting = trio.CancelScope()
+        """Around the POST, whose reply is not waited for much longer than the job's end."""
         self.ended = trio.Event()
         """Set when the job is settled: `state.outcome` is there."""
         self.suspect = False
@@ -98,6 +100,8 @@ class JobTracker:
                 mailbox.close()
         if self.state.phase in (Phase.ENDING, Phase.RECORDED, Phase.ENDED):
             self._turn.set()
+            if not self.posted.is_set():
+                self.posting.deadline = trio.current_time() + RECORD_GRACE
 
     def suspect_end(self) -> None:
         """Have the server asked where the job is, because its frames may have been missed."""

@@ -11,9 +11,10 @@ from comfy_trio import PoolServer, open_pool
 from comfy_trio.testing import EmbeddedServer, open_embedded_server
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable, Iterable
 
     from comfy_trio import Pool
+    from comfy_trio.testing import NodeType
 
 
 @attrs.frozen
@@ -48,14 +49,21 @@ class Farm:
         """Nothing of anybody is left at any server."""
         for name, server in self.servers.items():
             left = server.statistics()
-            assert (left.pending, left.running, left.sockets) == (0, 0, 0), name
+            assert (left.pending, left.running, left.sockets) == (0, 0, 0), (name, left)
 
 
 @asynccontextmanager
-async def open_farm(names: str = "abc", **options: Any) -> AsyncGenerator[Farm, None]:
+async def open_farm(
+    names: str = "abc",
+    nodes: Callable[[str], Iterable[NodeType]] = lambda name: (),
+    **options: Any,
+) -> AsyncGenerator[Farm, None]:
     async with AsyncExitStack() as stack:
         servers = {
-            name: await stack.enter_async_context(open_embedded_server(**options)) for name in names
+            name: await stack.enter_async_context(
+                open_embedded_server(nodes=nodes(name), **options)
+            )
+            for name in names
         }
         yield Farm(servers)
 
