@@ -140,7 +140,8 @@ class Dispatcher:
         self._max_queued = max_queued
         self._rerun_lost = rerun_lost
         self._send, self.jobs = open_weighted_channel(math.inf, pick=self._pick)
-        self._turns = itertools.count(1)
+        self.turns = itertools.count(1)
+        """For `Seat.turn`: at first, servers take turns in the order in which they were added."""
         self._room = trio.lowlevel.ParkingLot()
         self._idle = trio.Event()
         self._idle.set()
@@ -198,7 +199,7 @@ class Dispatcher:
     def _claim(self, ticket: Ticket, seat: Seat) -> None:
         ticket.attempt = Attempt(ticket, seat, trio.current_time())
         seat.attempts[ticket.attempt] = None
-        seat.turn = next(self._turns)
+        seat.turn = next(self.turns)
         self._move(ticket, PoolJobStatus.RUNNING)
         self._emit(JobStarted(ticket.job_id, seat.server_id, len(ticket.past) + 1))
 

@@ -260,7 +260,12 @@ class Pool(metaclass=NoPublicConstructor):
                 f"the pool has a server {server.server_id!r} already; another server_id tells two"
                 " at one address apart"
             )
-        seat = Seat(server.server_id, server.concurrency, Breaker(self._breaker))
+        seat = Seat(
+            server.server_id,
+            server.concurrency,
+            Breaker(self._breaker),
+            turn=next(self._dispatcher.turns),
+        )
         keeper = ServerKeeper(server, seat, self._dispatcher, self._emit, self._keeper_options)
         self._dispatcher.seats[server.server_id] = seat
         self._keepers[server.server_id] = keeper
@@ -293,7 +298,8 @@ class Pool(metaclass=NoPublicConstructor):
         Args:
             what: A workflow, a prompt builder, a graph, a prompt in API format, an output node; or
                 an asynchronous function, which is called with the client of one server, in a task
-                of the pool's. If that server fails, it is called again with another one.
+                of the pool's. If that server fails, it is called again with another one; so it is
+                if it raises `trio.TooSlowError`, as a deadline within it does.
             more: More output nodes.
             options: Its weight, where it may run, and more; see `PoolJobOptions`.
 

@@ -435,5 +435,7 @@ class ServerKeeper:
 
 def _judge_function(error: Exception, *, restarted: bool) -> Verdict:
     """Tell why a function of the user's failed, which may have run any number of jobs."""
+    if isinstance(error, trio.TooSlowError):
+        return Verdict.OVERTAXED  # its deadline stopped what it ran there
     verdict = judge(error, unsettled=isinstance(error, DisconnectedError), restarted=restarted)
     return Verdict.SERVER if verdict is Verdict.UNSENT else verdict
