@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from ._errors import ExecutionInterruptedError as ExecutionInterruptedError
     from ._errors import FailedCacheError as FailedCacheError
     from ._errors import FileError as FileError
+    from ._errors import ForbiddenError as ForbiddenError
     from ._errors import InputError as InputError
     from ._errors import InternalError as InternalError
     from ._errors import JobError as JobError
@@ -81,11 +82,14 @@ if TYPE_CHECKING:
     from ._namespaces._file import FileNamespace as FileNamespace
     from ._namespaces._history import HistoryNamespace as HistoryNamespace
     from ._namespaces._jobs import JobsNamespace as JobsNamespace
+    from ._namespaces._manager import ManagerNamespace as ManagerNamespace
     from ._namespaces._misc import MiscNamespace as MiscNamespace
     from ._namespaces._model import ModelNamespace as ModelNamespace
+    from ._namespaces._monitor import MonitorNamespace as MonitorNamespace
     from ._namespaces._node import NodeNamespace as NodeNamespace
     from ._namespaces._queue import QueueNamespace as QueueNamespace
     from ._namespaces._system import SystemNamespace as SystemNamespace
+    from ._namespaces._terminal import TerminalNamespace as TerminalNamespace
     from ._namespaces._user import UserNamespace as UserNamespace
     from ._namespaces._user_data import UserDataNamespace as UserDataNamespace
     from ._pick import PickMode as PickMode
@@ -107,14 +111,28 @@ if TYPE_CHECKING:
     from ._routes._history import HistoryEntry as HistoryEntry
     from ._routes._jobs import JobInfo as JobInfo
     from ._routes._jobs import JobPage as JobPage
+    from ._routes._manager_protocol import ManagerGeneration as ManagerGeneration
+    from ._routes._manager_values import ComfyUIVersions as ComfyUIVersions
+    from ._routes._manager_values import InstalledPack as InstalledPack
+    from ._routes._manager_values import ManagerChannels as ManagerChannels
+    from ._routes._manager_values import ManagerModel as ManagerModel
+    from ._routes._manager_values import ManagerPack as ManagerPack
+    from ._routes._manager_values import ManagerQueueStatus as ManagerQueueStatus
+    from ._routes._manager_values import ManagerTaskResult as ManagerTaskResult
+    from ._routes._manager_values import PackNodes as PackNodes
     from ._routes._misc import GlobalSubgraph as GlobalSubgraph
     from ._routes._model import ModelFile as ModelFile
     from ._routes._model import ModelFolder as ModelFolder
     from ._routes._model import ModelPreview as ModelPreview
+    from ._routes._monitor import Gpu as Gpu
+    from ._routes._monitor import GpuReading as GpuReading
+    from ._routes._monitor import MonitorReading as MonitorReading
     from ._routes._queue import QueueEntry as QueueEntry
     from ._routes._queue import QueueState as QueueState
     from ._routes._record import JobStatus as JobStatus
     from ._routes._system import ServerInfo as ServerInfo
+    from ._routes._terminal import TerminalEntry as TerminalEntry
+    from ._routes._terminal import TerminalLog as TerminalLog
     from ._routes._user import Users as Users
     from ._routes._user_data import UserDataEntry as UserDataEntry
     from ._submission import Submission as Submission
@@ -147,11 +165,10 @@ _HOMES = {
     "_errors": (
         "AlreadyExistsError AuthenticationError ComfyError CustomEventError DisconnectedError"
         " EnqueueFailedError ErrorCode ExecutionFailedError ExecutionInterruptedError"
-        " FailedCacheError FileError InputError InternalError JobError MissingNodeError"
-        " NodeErrors NotComfyUIError NotFoundError ReplySummary RequestTooLargeError"
-        " ResponseError ServerUnreachableError UnknownUserError UnsupportedError"
-        " WentMissingError WorkflowError"
-        " WorkflowNotSupportedError"
+        " FailedCacheError FileError ForbiddenError InputError InternalError JobError"
+        " MissingNodeError NodeErrors NotComfyUIError NotFoundError ReplySummary"
+        " RequestTooLargeError ResponseError ServerUnreachableError UnknownUserError"
+        " UnsupportedError WentMissingError WorkflowError WorkflowNotSupportedError"
     ),
     "_events": (
         "Failed Finished ImageReceived JobEvent NodeStarted Output Pending Preview Progress"
@@ -164,11 +181,14 @@ _HOMES = {
     "_namespaces._file": "FileNamespace",
     "_namespaces._history": "HistoryNamespace",
     "_namespaces._jobs": "JobsNamespace",
+    "_namespaces._manager": "ManagerNamespace",
     "_namespaces._misc": "MiscNamespace",
     "_namespaces._model": "ModelNamespace",
+    "_namespaces._monitor": "MonitorNamespace",
     "_namespaces._node": "NodeNamespace",
     "_namespaces._queue": "QueueNamespace",
     "_namespaces._system": "SystemNamespace",
+    "_namespaces._terminal": "TerminalNamespace",
     "_namespaces._user": "UserNamespace",
     "_namespaces._user_data": "UserDataNamespace",
     "_pick": "PickMode PickStrategy ServerLoad",
@@ -180,11 +200,18 @@ _HOMES = {
     "_result": "JobResult ReceivedImage",
     "_routes._history": "HistoryEntry",
     "_routes._jobs": "JobInfo JobPage",
+    "_routes._manager_protocol": "ManagerGeneration",
+    "_routes._manager_values": (
+        "ComfyUIVersions InstalledPack ManagerChannels ManagerModel ManagerPack"
+        " ManagerQueueStatus ManagerTaskResult PackNodes"
+    ),
     "_routes._misc": "GlobalSubgraph",
     "_routes._model": "ModelFile ModelFolder ModelPreview",
+    "_routes._monitor": "Gpu GpuReading MonitorReading",
     "_routes._queue": "QueueEntry QueueState",
     "_routes._record": "JobStatus",
     "_routes._system": "ServerInfo",
+    "_routes._terminal": "TerminalEntry TerminalLog",
     "_routes._user": "Users",
     "_routes._user_data": "UserDataEntry",
     "_submission": "Submission SubmitOptions",

@@ -54,6 +54,7 @@ class Capabilities:
         assets_feature: Features tell whether assets are on.
         refuses_cross_site: Requests that a browser marks as cross-site get 403.
         package_versions: `/system_stats` tells the versions of ComfyUI's own packages.
+        colored_logs: Lines of the terminal's log begin with their level, in color.
         uuid_prompt_ids: ``prompt_id`` must be a canonical UUID.
         deploy_environment: `/system_stats` has that key.
         job_cancel: ``POST /api/jobs/{id}/cancel`` and ``POST /api/jobs/cancel`` exist: they cancel
@@ -76,6 +77,7 @@ class Capabilities:
     assets_feature: bool
     refuses_cross_site: bool
     package_versions: bool
+    colored_logs: bool
     uuid_prompt_ids: bool
     deploy_environment: bool
     job_cancel: bool
@@ -98,6 +100,7 @@ SINCE: Final[Mapping[str, Release]] = {
     "assets_feature": (0, 17, 0),
     "refuses_cross_site": (0, 19, 0),
     "package_versions": (0, 22, 0),
+    "colored_logs": (0, 23, 0),
     "uuid_prompt_ids": (0, 25, 0),
     "deploy_environment": (0, 25, 0),
     "job_cancel": (0, 26, 0),

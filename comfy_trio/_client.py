@@ -336,7 +336,7 @@ class Comfy(Namespaces, metaclass=NoPublicConstructor):
     def server_events(self) -> Subscription[ServerEvent]:
         """Return an iterator over every event of the server from now on; see `comfy_trio.wire`.
 
-        It has no end but the client's. A reader that falls more than 1000 events behind misses the
-        oldest; it slows down nobody.
+        It ends when the client's block does, or when the client gives up reconnecting. A reader
+        that falls more than 1000 events behind misses the oldest; it slows down nobody.
         """
         return self._session.subscribe().subscription()

@@ -33,6 +33,7 @@ class ErrorCode(StrEnum):
     EXECUTION_INTERRUPTED = "E_EXECUTION_INTERRUPTED"
     FAILED_CACHE = "E_FAILED_CACHE"
     FILE = "E_FILE"
+    FORBIDDEN = "E_FORBIDDEN"
     MISSING_NODE = "E_MISSING_NODE"
     NOT_COMFYUI = "E_NOT_COMFYUI"
     NOT_FOUND = "E_NOT_FOUND"
@@ -184,6 +185,12 @@ class AuthenticationError(ResponseError):
     """The server, or a proxy before it, wants other credentials (401, 403, 407)."""
 
     code = ErrorCode.AUTHENTICATION
+
+
+class ForbiddenError(ResponseError):
+    """The server knows how, and does not do it: its configuration forbids what was asked."""
+
+    code = ErrorCode.FORBIDDEN
 
 
 class RequestTooLargeError(ResponseError):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Generic, Self, TypeVar, cast, final
 
 import trio
 
-from ._util import NoPublicConstructor
+from ._util import NoPublicConstructor, raise_saving_context
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
@@ -31,6 +31,7 @@ class Mailbox(Generic[T]):
         self._items: dict[Hashable, T] = dict(items)
         self._max_items = max_items
         self._closed = False
+        self._error: Exception | None = None
         self._changed = trio.Event()
         self.missed: int = 0
 
@@ -52,9 +53,10 @@ class Mailbox(Generic[T]):
         """Return the reading side, for those who are not to write."""
         return cast("Subscription[T]", Subscription._create(self))
 
-    def close(self) -> None:
-        """Let the reader read what is there, and then end."""
+    def close(self, error: Exception | None = None) -> None:
+        """Let the reader read what is there, and then end, with the error if there is one."""
         self._closed = True
+        self._error = error
         self._changed.set()
 
     async def receive(self) -> T:
@@ -62,10 +64,13 @@ class Mailbox(Generic[T]):
 
         Raises:
             trio.EndOfChannel: the mailbox is closed and read.
+            Exception: likewise, and this is what it was closed with.
             trio.BusyResourceError: another task waits here already.
         """
         await trio.lowlevel.checkpoint()
         while not self._items:
+            if self._error is not None:
+                raise_saving_context(self._error)
             if self._closed:
                 raise trio.EndOfChannel
             if self._changed.statistics().tasks_waiting:

@@ -162,8 +162,13 @@ class Session:
         return self.reconnections
 
     def subscribe(self) -> Mailbox[ServerEvent]:
-        """Return a mailbox that hears every event of the server from now on."""
+        """Return a mailbox that hears every event of the server from now on.
+
+        It is closed when no more can come: the session ends, or gives up reconnecting.
+        """
         mailbox: Mailbox[ServerEvent] = Mailbox(SUBSCRIBER_BOUND)
+        if self._hung_up.is_set():
+            mailbox.close()
         self._subscribers.add(mailbox)
         return mailbox
 
@@ -208,6 +213,8 @@ class Session:
             await self.connection.run(task_status.started)
         finally:
             self._hung_up.set()
+            for mailbox in self._subscribers:
+                mailbox.close()
 
     async def _close(self) -> None:
         """Stop this client's jobs at the server, and say goodbye. The caller sets a bound."""
@@ -223,8 +230,6 @@ class Session:
     def _end(self) -> None:
         """Let everybody who still waits here know that the client is closed."""
         self.supervisor.abandon_all("this client was closed")
-        for mailbox in self._subscribers:
-            mailbox.close()
 
     async def _close_http(self) -> None:
         await self.http.aclose()

@@ -87,3 +87,13 @@ async def test_what_was_there_before_comes_first() -> None:
     mailbox.put_nowait("a", 3)
     mailbox.close()
     assert await drain(mailbox) == [2, 3]
+
+
+async def test_a_mailbox_closed_with_an_error_is_read_first() -> None:
+    mailbox: Mailbox[int] = Mailbox(3)
+    mailbox.put_nowait(1, 1)
+    mailbox.close(ValueError("why"))
+    assert await mailbox.receive() == 1
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"^why$"):
+            await mailbox.receive()

@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from bad_replies import check_refuses, check_refuses_bad_replies, reply_to
+from packs import store
 
 from comfy_trio import Comfy, NotFoundError, ResponseError, open_comfy
 from comfy_trio._replies import Request, get
 from comfy_trio._routes._node import (
     RemoteChoice,
     definitions_request,
+    help_page_request,
     names_offered,
     read_choice,
     read_definitions,
+    read_help_page,
     read_remote_choice,
     require_definition,
 )
@@ -257,3 +260,26 @@ async def test_names_on_a_server_without_the_class(
         server.faults.answer("GET /object_info/{node_class}", 502, "<html>")
         with pytest.raises(ResponseError):
             await ask()
+
+
+# Pages of help
+
+
+async def test_help_pages(comfy: Comfy, server: EmbeddedServer, autojump_clock: MockClock) -> None:
+    store(server, "docs/Epsilon Scaling/pt-BR.md", "# Escala \u00e9psilon")
+    assert await comfy.node.help_page("Epsilon Scaling", "pt-BR") == "# Escala \u00e9psilon"
+    assert await comfy.node.help_page("Epsilon Scaling") is None
+    assert await comfy.node.help_page("../Epsilon Scaling", "pt-BR") is None
+
+
+def test_what_is_no_page_of_help() -> None:
+    request = help_page_request("a/b", "en")
+    assert request.path == "/docs/a%2Fb/en.md"
+    for reply in (
+        reply_to(request, b"<html>", content_type="text/html"),
+        reply_to(request, b"\xff\xfe\x00", content_type="text/markdown"),
+    ):
+        with pytest.raises(ResponseError, match="should have been answered with a page"):
+            read_help_page(reply)
+    with pytest.raises(ResponseError, match="HTTP status 500"):
+        read_help_page(reply_to(request, b"", 500))

@@ -257,3 +257,9 @@ async def test_subgraphs(comfy: Comfy) -> None:
         assert one.data is not None
         assert "nodes" in one.data
     assert await comfy.misc.global_subgraph("nothing") is None
+
+
+async def test_help_pages(comfy: Comfy) -> None:
+    page = await comfy.node.help_page("KSampler")
+    assert page is None or "KSampler" in page  # the package of pages may not be installed
+    assert await comfy.node.help_page("no such class") is None

@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     from ._file import FileNamespace
     from ._history import HistoryNamespace
     from ._jobs import JobsNamespace
+    from ._manager import ManagerNamespace
     from ._misc import MiscNamespace
     from ._model import ModelNamespace
+    from ._monitor import MonitorNamespace
     from ._node import NodeNamespace
     from ._queue import QueueNamespace
     from ._system import SystemNamespace
+    from ._terminal import TerminalNamespace
     from ._user import UserNamespace
 
 
@@ -80,6 +83,27 @@ class Namespaces:
         from ._node import NodeNamespace
 
         return NodeNamespace._create(self._session.http)
+
+    @cached_property
+    def manager(self) -> ManagerNamespace:
+        """Packs of custom nodes, where ComfyUI-Manager is installed."""
+        from ._manager import ManagerNamespace
+
+        return ManagerNamespace._create(self._session)
+
+    @cached_property
+    def monitor(self) -> MonitorNamespace:
+        """What the server's machine is busy with, where Crystools is installed."""
+        from ._monitor import MonitorNamespace
+
+        return MonitorNamespace._create(self._session)
+
+    @cached_property
+    def terminal(self) -> TerminalNamespace:
+        """The server's log."""
+        from ._terminal import TerminalNamespace
+
+        return TerminalNamespace._create(self._session)
 
     @cached_property
     def queue(self) -> QueueNamespace:

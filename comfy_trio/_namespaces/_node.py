@@ -8,8 +8,10 @@ import attrs
 
 from .._routes._node import (
     definitions_request,
+    help_page_request,
     names_offered,
     read_definitions,
+    read_help_page,
     read_remote_choice,
     require_choice,
     require_definition,
@@ -69,6 +71,22 @@ class NodeNamespace(metaclass=NoPublicConstructor):
             ServerUnreachableError, DisconnectedError: the request failed.
         """
         return (await self._describe(class_type))[1]
+
+    async def help_page(self, class_type: str, language: str = "en") -> str | None:
+        """Return what ComfyUI's own documentation says of a class, in Markdown; None if nothing.
+
+        It is what the web page shows as a node's help. Servers have it for most classes of ComfyUI
+        itself, if the package ``comfyui-embedded-docs`` is installed there; a proxy may not let its
+        path through, which is outside of ``/api``.
+
+        Args:
+            class_type: The class.
+            language: As the web page calls it, such as ``zh`` or ``pt-BR``. Default: English.
+
+        Raises:
+            ResponseError, ServerUnreachableError, DisconnectedError: the request failed.
+        """
+        return read_help_page(await self._http.request(help_page_request(class_type, language)))
 
     async def choices(self, class_type: str, input_name: str) -> tuple[Any, ...]:
         """Return what an input of a class lets one choose from, in the server's order.

@@ -8,7 +8,15 @@ from urllib.parse import parse_qsl, urlsplit
 import attrs
 
 from .._errors import NotFoundError, ResponseError
-from .._replies import Request, get, quote_segment, require_list, require_object, unexpected
+from .._replies import (
+    Request,
+    get,
+    quote_segment,
+    raise_for_status,
+    require_list,
+    require_object,
+    unexpected,
+)
 from .._suggestions import did_you_mean
 from .._util import as_list, as_object, is_list, is_object
 
@@ -24,6 +32,29 @@ def definitions_request(class_type: str | None = None) -> Request:
     return get(
         "/object_info" if class_type is None else f"/object_info/{quote_segment(class_type)}"
     )
+
+
+def help_page_request(class_type: str, language: str) -> Request:
+    """Return the request for ComfyUI's page on a class, a file outside of ``/api``."""
+    path = f"/docs/{quote_segment(class_type)}/{quote_segment(language)}.md"
+    return Request("GET", path)
+
+
+def read_help_page(reply: Reply) -> str | None:
+    """Read the reply to `help_page_request`; None if there is no such page.
+
+    Raises:
+        ResponseError: it is something else.
+    """
+    if reply.status == 404:
+        return None
+    raise_for_status(reply)
+    if "html" in reply.content_type:  # what a proxy makes of a path that it does not know
+        raise unexpected(reply, "a page in Markdown")
+    try:
+        return reply.content.decode()
+    except UnicodeDecodeError:
+        raise unexpected(reply, "a page in Markdown") from None
 
 
 def read_definitions(reply: Reply, class_type: str | None = None) -> dict[str, JSONObject]:

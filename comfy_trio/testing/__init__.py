@@ -1,6 +1,10 @@
 """An embedded ComfyUI server, for first runs and for the tests of your own programs."""
 
+from ._crystools import Crystools as Crystools
+from ._extension import Extension as Extension
 from ._faults import Faults as Faults
+from ._manager import ComfyUIManager as ComfyUIManager
+from ._manager_state import KnownPack as KnownPack
 from ._memory import MemoryTransport as MemoryTransport
 from ._node_type import ExecutionBlocked as ExecutionBlocked
 from ._node_type import InputFiles as InputFiles

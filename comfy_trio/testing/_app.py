@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
@@ -12,10 +13,10 @@ from starlette.responses import Response
 from starlette.routing import Match, Route, Router
 
 from ._faults import CannedReply, Outcome
-from ._http import TROUBLE, PayloadTooLarge, empty_reply, text_reply
+from ._http import TROUBLE, PayloadTooLarge, ServerGoesDown, empty_reply, text_reply
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -54,6 +55,7 @@ class Application:
         faults: The misbehaviour.
         version: What the server can do.
         base_path: Under which everything lives, such as ``/comfy``; empty for none.
+        restart: Loses what the server holds in memory.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Application:
         faults: Faults,
         version: PlayedVersion,
         base_path: str,
+        restart: Callable[[], None],
     ) -> None:
         self._routes = routes
         self._router = Router(routes=list(routes), redirect_slashes=False, default=_not_found)
@@ -70,6 +73,8 @@ class Application:
         self._faults = faults
         self._version = version
         self._base_path = base_path
+        self._restart = restart
+        self._up_at = -math.inf
         self.requests: Counter[str] = Counter()
         self.in_flight = 0
         self._serving: set[trio.CancelScope] = set()
@@ -94,6 +99,9 @@ class Application:
             serving.cancel("the embedded server is stopped")
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if trio.current_time() < self._up_at:
+            self._lose(scope)
+            return
         if not scope["path"].startswith(self._base_path + "/"):
             await _refuse(scope, receive, send, text_reply("404: Not Found", 404))
             return
@@ -144,11 +152,15 @@ class Application:
             )
             await _refuse(scope, receive, send, reply)
         elif fault.outcome is Outcome.BREAK:
-            connection = self._faults._connections.get(scope["client"])
-            if connection is not None:
-                connection.lose(noticed=True)
+            self._lose(scope)
         else:
             await _until_gone(receive)
+
+    def _lose(self, scope: Scope) -> None:
+        """Break the connection of a request."""
+        connection = self._faults._connections.get(scope["client"])
+        if connection is not None:
+            connection.lose(noticed=True)
 
     async def _handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Route a request; what goes wrong in its handler becomes a 500."""
@@ -161,6 +173,10 @@ class Application:
 
         try:
             await self._router(scope, receive, noting_send)
+        except ServerGoesDown as exc:
+            self._up_at = trio.current_time() + exc.seconds
+            self._restart()
+            self._lose(scope)
         except PayloadTooLarge as exc:
             await text_reply(str(exc), 413)(scope, receive, send)
         except OSError:

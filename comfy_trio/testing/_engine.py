@@ -11,6 +11,7 @@ import trio
 from ._cache import OutputCache
 from ._execution import Execution, Workshop
 from ._queue import SECRET_KEYS, PromptQueue, QueueItem
+from ._terminal import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,6 +47,7 @@ class Engine:
         self.hub = hub
         self.version = version
         self._epoch = time.time() - trio.current_time()
+        self.terminal = Terminal(hub, self._seconds, colored=version.colored_logs)
         self._workshop = Workshop(
             nodes=nodes,
             files=files,
@@ -53,6 +55,7 @@ class Engine:
             publisher=hub,
             version=version,
             now=self.now,
+            terminal=self.terminal,
         )
         self._incarnation = trio.CancelScope()
         self._reset()
@@ -71,7 +74,10 @@ class Engine:
 
     def now(self) -> int:
         """The time in ms since 1970, as the clock of trio has it."""
-        return int((self._epoch + trio.current_time()) * 1000)
+        return int(self._seconds() * 1000)
+
+    def _seconds(self) -> float:
+        return self._epoch + trio.current_time()
 
     def next_number(self, *, front: bool) -> int:
         """The place in the queue of a prompt that was posted without one."""
@@ -144,6 +150,7 @@ class Engine:
     def restart(self) -> None:
         """Lose everything that is held in memory, as a server does that is started anew."""
         self._reset()
+        self.terminal.restart()
         self._workshop.files.clear("temp")
         self._incarnation.cancel("the embedded server restarts")
 
@@ -175,13 +182,21 @@ class Engine:
     async def _execute(self, queue: PromptQueue, item: QueueItem) -> None:
         execution = Execution(self._workshop, item, was_success=self._was_success)
         self._execution, self._client_id = execution, execution.client_id
+        began = trio.current_time()
         record = await execution.run()
         self._was_success = record.success
         queue.done(record)
         if execution.client_id is not None:
             over: dict[str, Any] = {"node": None, "prompt_id": item.prompt_id}
             self.hub.publish("executing", over, execution.client_id)
+        seconds = trio.current_time() - began
+        took = f"{seconds:.2f} seconds" if seconds <= 600 else _hours_and_minutes(seconds)
+        self.terminal.info(f"Prompt executed in {took}", green=True)
         self._execution = None
 
     def _announce(self) -> None:
         self.hub.publish("status", {"status": self.queue_info()}, None)
+
+
+def _hours_and_minutes(seconds: float) -> str:
+    return time.strftime("%H:%M:%S", time.gmtime(seconds))

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ._node_type import NodeType
     from ._progress import Publisher
     from ._queue import QueueItem
+    from ._terminal import Terminal
     from ._versions import PlayedVersion
 
 
@@ -43,6 +44,7 @@ class Workshop:
         publisher: Where frames go.
         version: What the server can do.
         now: The time in ms since 1970.
+        terminal: Where it is told what happens.
     """
 
     nodes: Mapping[str, NodeType]
@@ -51,6 +53,7 @@ class Workshop:
     publisher: Publisher
     version: PlayedVersion
     now: Callable[[], int]
+    terminal: Terminal
 
 
 class _Interrupted(Exception):
@@ -346,6 +349,7 @@ class Execution:
         return CacheEntry(outputs, ui)
 
     def _fail_on_interrupt(self, node_id: str) -> None:
+        self._shop.terminal.info("Processing interrupted")
         report: JSONObject = {
             "prompt_id": self._prompt_id,
             "node_id": node_id,
@@ -360,6 +364,8 @@ class Execution:
         formatted = {
             name: [_formatted(value) for value in values] for name, values in (inputs or {}).items()
         }
+        self._shop.terminal.error(f"!!! Exception during processing !!! {exc}")
+        self._shop.terminal.error("".join(traceback.format_exception(exc)))
         self._tell_error(
             node_id,
             message=f"{exc}\n",

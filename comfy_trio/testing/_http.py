@@ -31,6 +31,14 @@ class PayloadTooLarge(Exception):
         super().__init__(f"Maximum request body size {limit} exceeded, actual body size {size}")
 
 
+class ServerGoesDown(Exception):
+    """The server is started anew, and does not answer any more."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the server is down for {seconds} s")
+        self.seconds = seconds
+
+
 class SegmentRoute(Route):
     """A route as aiohttp matches it: by the path as it was sent.
 

@@ -100,6 +100,10 @@ class Hub:
         self.open_sockets -= 1
         self._outboxes.pop(sid, None)
 
+    def is_connected(self, sid: str) -> bool:
+        """Whether a client has a socket, as far as the server knows."""
+        return sid in self._outboxes
+
     def publish(self, event: str, data: JSON, sid: str | None) -> None:
         """See `Publisher.publish`."""
         self._post(encode_json(event, data), sid)

@@ -40,7 +40,8 @@ class PackRoutes:
     Args:
         version: What the server can do.
         files: The server's folders; packs are below ``custom_nodes`` in its root, and the templates
-            that a real server has of itself are below ``templates``.
+            that a real server has of itself are below ``templates``, its pages on nodes below
+            ``docs``.
     """
 
     version: PlayedVersion
@@ -65,6 +66,7 @@ class PackRoutes:
         return [
             Route(template, self.get_template, methods=["GET"]),
             Route("/templates/{name:path}", self.get_core_template, methods=["GET"]),
+            Route("/docs/{name:path}", self.get_help_page, methods=["GET"]),
         ]
 
     async def get_templates(self, request: Request) -> Response:
@@ -87,6 +89,10 @@ class PackRoutes:
     async def get_core_template(self, request: Request) -> Response:
         """One of the server's own templates, or their index."""
         return _file(self.files.root / "templates", request)
+
+    async def get_help_page(self, request: Request) -> Response:
+        """A page on a class of nodes."""
+        return _file(self.files.root / "docs", request, "text/markdown")
 
     async def get_translations(self, request: Request) -> Response:
         """The packs' translations, by language."""
@@ -124,13 +130,15 @@ class PackRoutes:
         }
 
 
-def _file(folder: Path | None, request: Request) -> Response:
+def _file(
+    folder: Path | None, request: Request, content_type: str = "application/json"
+) -> Response:
     path = folder and (folder / request.path_params["name"]).resolve()
     if folder is None or path is None or not path.is_relative_to(folder.resolve()):
         return text_reply("404: Not Found", 404)
     if not path.is_file():
         return text_reply("404: Not Found", 404)
-    return FileReply(path, {"content-type": "application/json"}, request.headers)
+    return FileReply(path, {"content-type": content_type}, request.headers)
 
 
 def _entry(path: Path) -> JSONObject:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from comfy_trio._validation import CustomValidation
 
     from ._engine import Engine
+    from ._terminal import Terminal
 
 
 def is_canonical_uuid(value: object) -> bool:
@@ -69,6 +70,7 @@ class PromptRoutes:
 
     async def post_prompt(self, request: Request) -> Response:
         """Validate a prompt and queue it."""
+        self.engine.terminal.info("got prompt")
         posted = await read_json(request, self.limit)
         engine = self.engine
         if "number" in posted:
@@ -97,7 +99,9 @@ class PromptRoutes:
             custom=self.custom,
             rules=ValidationRules.for_version(engine.version.version),
         )
+        _log_errors(verdict.node_errors, engine.terminal)
         if verdict.error is not None:
+            engine.terminal.warning(f"invalid prompt: {verdict.error}")
             return _refusal(verdict.error, verdict.node_errors)
         extra_data = dict(posted.get("extra_data", {}))
         if "client_id" in posted:
@@ -162,8 +166,15 @@ class PromptRoutes:
             except ValueError:
                 posted = {}
             prompt_id = posted.get("prompt_id")
-        if not prompt_id or self.engine.queue.is_running(prompt_id):
+        terminal = self.engine.terminal
+        if not prompt_id:
+            terminal.info("Global interrupt (no prompt_id specified)")
             self.engine.interrupt()
+        elif self.engine.queue.is_running(prompt_id):
+            terminal.info(f"Interrupting prompt {prompt_id}")
+            self.engine.interrupt()
+        else:
+            terminal.info(f"Prompt {prompt_id} is not currently running, skipping interrupt")
         return empty_reply()
 
     async def post_free(self, request: Request) -> Response:
@@ -171,6 +182,21 @@ class PromptRoutes:
         posted = await read_json(request, self.limit)
         self.engine.free(memory=bool(posted.get("free_memory")))
         return empty_reply()
+
+
+def _log_errors(node_errors: JSONObject, terminal: Terminal) -> None:
+    """Write what the real server writes of nodes that it refuses."""
+    told: set[str] = set()
+    outputs = [each for errors in node_errors.values() for each in errors["dependent_outputs"]]
+    for output in dict.fromkeys(outputs):
+        terminal.error(f"Failed to validate prompt for output {output}:")
+        for node_id, errors in node_errors.items():
+            if output in errors["dependent_outputs"] and node_id not in told:
+                told.add(node_id)
+                terminal.error(f"* {errors['class_type']} {node_id}:")
+                for reason in errors["errors"]:
+                    terminal.error(f"  - {reason['message']}: {reason['details']}")
+        terminal.error("Output will be ignored")
 
 
 def _refusal(error: JSONObject, node_errors: JSONObject) -> Response:

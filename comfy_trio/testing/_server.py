@@ -29,15 +29,17 @@ from ._pack_routes import PackRoutes
 from ._prompt_routes import PromptRoutes
 from ._registry import core_nodes, custom_validations, object_info
 from ._tcp import TCPFront
+from ._terminal_routes import TerminalRoutes
 from ._user_routes import UserRoutes
 from ._users import UserStore
 from ._versions import DEFAULT_VERSION, capabilities
 from ._websocket import WebSocketRoute
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
     from os import PathLike
 
+    from ._extension import Extension
     from ._node_type import NodeType
 
 MAX_UPLOAD_SIZE = 100 * 2**20
@@ -65,6 +67,8 @@ class ServerStatistics:
     """Prompts that are over and not forgotten."""
     cached: int
     """Outputs of nodes that are kept."""
+    log_subscribers: int
+    """Clients that follow the log of the terminal, as far as the server knows."""
     worker_alive: bool
     """False once a prompt has killed the worker, as some do with the real server too."""
     requests: Mapping[str, int]
@@ -90,6 +94,7 @@ class EmbeddedServer(metaclass=NoPublicConstructor):
     _users: UserStore
     _engine: Engine
     _app: Application
+    _restart: Callable[[], None]
     _base_path: str
 
     def __repr__(self) -> str:
@@ -111,18 +116,21 @@ class EmbeddedServer(metaclass=NoPublicConstructor):
             running=len(queue.running),
             history=len(queue.history),
             cached=self._engine.cached(),
+            log_subscribers=len(self._engine.terminal.subscribers),
             worker_alive=self._engine.worker_alive,
             requests=dict(self._app.requests),
         )
 
+    def log(self, message: str) -> None:
+        """Write a line to the terminal's log, which is at `/internal/logs`; it is not printed."""
+        self._engine.terminal.info(message)
+
     def restart(self) -> None:
-        """Lose queue, history, cache and sockets, as a server does that is started anew.
+        """Lose queue, history, cache, log and sockets, as a server does that is started anew.
 
         Files stay, but for those in ``temp``.
         """
-        self.faults.drop_sockets()
-        self._engine.restart()
-        self._users.reload()
+        self._restart()
 
     def stop(self) -> None:
         """Be as dead as a server whose process was killed, until `start`.
@@ -184,6 +192,7 @@ async def open_embedded_server(
     *,
     version: str = DEFAULT_VERSION,
     nodes: Iterable[NodeType] = (),
+    extensions: Iterable[Extension] = (),
     base_directory: str | PathLike[str] | None = None,
     seconds_per_step: float = DEFAULT_SECONDS_PER_STEP,
     base_path: str = "",
@@ -199,6 +208,7 @@ async def open_embedded_server(
     Args:
         version: The version of ComfyUI to play.
         nodes: Node types of your own, besides the core ones; they replace those of equal name.
+        extensions: Such as `Crystools` or `ComfyUIManager`. Default: none.
         base_directory: Where ``input``, ``output``, ``temp`` and ``user`` are. Default: a temporary
             directory, which is deleted in the end.
         seconds_per_step: How long a step of a sampler takes.
@@ -209,7 +219,9 @@ async def open_embedded_server(
     Raises:
         ValueError: `version` is no version, or too old a one.
     """
-    can = capabilities(version)
+    extensions = tuple(extensions)
+    features = {k: v for each in extensions for k, v in each.manager_features().items()}
+    can = attrs.evolve(capabilities(version), manager_features=features)
     base_path = base_path.rstrip("/")
     types = {node.class_type: node for node in (*core_nodes(seconds_per_step), *nodes)}
     with (
@@ -236,22 +248,35 @@ async def open_embedded_server(
             *packs.routes(),
             *FileRoutes(files, max_upload_size).routes(),
             *UserRoutes(users, can.version, max_upload_size).routes(),
+            *(route for extension in extensions for route in extension.routes(engine)),
         ]
         all_routes = [
             *JobRoutes(engine, max_upload_size).routes(),
+            *TerminalRoutes(engine.terminal, max_upload_size).routes(),
             *packs.fixed_routes(),
             *with_api(routes),
         ]
         faults._routes = {WEBSOCKET_ROUTE, *map(route_name, all_routes)}
+
+        def restart() -> None:
+            faults.drop_sockets()
+            engine.restart()
+            users.reload()
+            for extension in extensions:
+                extension.restart()
+
         app = Application(
             all_routes,
             WebSocketRoute(engine, faults, max_upload_size),
             faults,
             can,
             base_path,
+            restart,
         )
         async with open_service_nursery() as nursery:
             nursery.start_soon(engine.run)
+            for extension in extensions:
+                nursery.start_soon(extension.run)
             transport = MemoryTransport(app, nursery, faults)
             try:
                 yield EmbeddedServer._create(
@@ -263,6 +288,7 @@ async def open_embedded_server(
                     users=users,
                     engine=engine,
                     app=app,
+                    restart=restart,
                     base_path=base_path,
                 )
             finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
@@ -26,10 +26,12 @@ class PlayedVersion(Capabilities):
     Args:
         version: The version as a tuple, for comparing.
         text: The version as `/system_stats` tells it.
+        manager_features: What ComfyUI-Manager adds to the features, if it is installed.
     """
 
     version: Release
     text: str
+    manager_features: JSONObject = attrs.field(factory=dict[str, Any])
 
     def features(self, max_upload_size: int) -> JSONObject:
         """The flags that `/features` and the ``feature_flags`` frame tell."""
@@ -38,7 +40,7 @@ class PlayedVersion(Capabilities):
             "max_upload_size": max_upload_size,
         }
         if self.manager_feature:
-            flags["extension"] = {"manager": {"supports_v4": True}}
+            flags["extension"] = {"manager": {"supports_v4": True, **self.manager_features}}
         if self.node_replacements:
             flags["node_replacements"] = True
         if self.assets_feature:
@@ -62,4 +64,5 @@ def capabilities(version: str) -> PlayedVersion:
     if number < OLDEST_VERSION:
         oldest = ".".join(map(str, OLDEST_VERSION))
         raise ValueError(f"version must be at least {oldest}, not {version!r}")
-    return PlayedVersion(version=number, text=version.removeprefix("v"), **flags_of(number))
+    flags: dict[str, Any] = {**flags_of(number)}
+    return PlayedVersion(version=number, text=version.removeprefix("v"), **flags)

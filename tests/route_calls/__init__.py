@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import _feature_flags, _file, _history, _jobs, _misc, _model, _node, _queue, _system, _user
+from . import (
+    _feature_flags,
+    _file,
+    _history,
+    _jobs,
+    _manager,
+    _misc,
+    _model,
+    _monitor,
+    _node,
+    _queue,
+    _system,
+    _terminal,
+    _user,
+)
 
 if TYPE_CHECKING:
     from ._row import Row
@@ -14,10 +28,13 @@ ROWS: tuple[Row, ...] = (
     *_file.ROWS,
     *_history.ROWS,
     *_jobs.ROWS,
+    *_manager.ROWS,
     *_misc.ROWS,
     *_model.ROWS,
+    *_monitor.ROWS,
     *_node.ROWS,
     *_queue.ROWS,
     *_system.ROWS,
+    *_terminal.ROWS,
     *_user.ROWS,
 )

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from packs import store
+
 from ._row import Row
 
 if TYPE_CHECKING:
@@ -45,7 +47,13 @@ async def schedulers(comfy: Comfy, server: EmbeddedServer) -> None:
     assert "karras" in await comfy.node.schedulers()
 
 
+async def help_page(comfy: Comfy, server: EmbeddedServer) -> None:
+    store(server, "docs/KSampler/en.md", "# KSampler\n")
+    assert await comfy.node.help_page("KSampler") == "# KSampler\n"
+
+
 ROWS = (
+    Row("GET /docs/{name}", "node.help_page", help_page),
     Row("GET /object_info", "node.definitions", definitions),
     Row("GET /object_info/{node_class}", "node.definition", definition),
     Row("GET /object_info/{node_class}", "node.choices", choices),
