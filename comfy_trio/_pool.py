@@ -73,6 +73,7 @@ async def open_pool(
     rerun_lost: bool = False,
     match_nodes: bool = False,
     affinity: Mapping[str, Iterable[str]] | None = None,
+    terminal: bool = False,
     max_queued: float = 10_000,
     connect_timeout: float = 30.0,
     close_timeout: float = 5.0,
@@ -108,6 +109,7 @@ async def open_pool(
             that refuses a workflow for such a reason is passed over then.
         affinity: Ids of the servers that a workflow goes to first if they are free, by its
             `Workflow.structure_hash`.
+        terminal: Whether servers are to send what they write to their terminals; see `Pool.events`.
         max_queued: How many jobs may wait before `Pool.submit` and `Pool.run` wait for room.
         connect_timeout: Seconds for a server to answer. Default: 30.
         close_timeout: Seconds for stopping jobs at servers. Default: 5.
@@ -139,6 +141,7 @@ async def open_pool(
                     patience=patience,
                     reconnect=attrs.evolve(reconnect or ReconnectPolicy(), attempts=math.inf),
                     match_nodes=match_nodes,
+                    terminal=terminal,
                 ),
             )
             pool._open(servers)
@@ -478,6 +481,9 @@ class Pool(metaclass=NoPublicConstructor):
 
     def events(self) -> Subscription[PoolEvent]:
         """Return an iterator over what happens in the pool from now on, until it is closed.
+
+        The events are those of `comfy_trio.pool`. One that tells of a server's terminal comes only
+        with ``terminal=True``, one of its machine only if it has the Crystools extension.
 
         A reader that falls more than 1000 events behind misses the oldest; it slows down nobody.
         """

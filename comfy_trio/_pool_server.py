@@ -12,7 +12,13 @@ import trio
 from ._address import parse_address
 from ._client import client_headers, open_comfy
 from ._connection import ConnectionState, ReconnectPolicy
-from ._errors import ComfyError, DisconnectedError, ExecutionInterruptedError, WentMissingError
+from ._errors import (
+    ComfyError,
+    DisconnectedError,
+    ExecutionInterruptedError,
+    ResponseError,
+    WentMissingError,
+)
 from ._failover import Verdict, is_refused, judge
 from ._logging import logger
 from ._pool_events import (
@@ -24,7 +30,9 @@ from ._pool_events import (
     SystemMonitored,
 )
 from ._pool_job import Stop
+from ._replies import raise_for_status
 from ._result import JobResult
+from ._routes._terminal import subscription_to_logs
 from ._state import Gone, ServerLost
 from ._wire import Logs, RawEvent, Status
 from ._workflow import Workflow
@@ -98,6 +106,7 @@ class KeeperOptions:
     patience: float
     reconnect: ReconnectPolicy
     match_nodes: bool
+    terminal: bool
 
 
 @final
@@ -191,8 +200,15 @@ class ServerKeeper:
                 await self._serve(comfy)
 
     async def _learn(self, comfy: Comfy) -> None:
+        """Ask for what the pool wants to know of a server, which may have changed meanwhile."""
         if self._options.match_nodes:
             self.seat.learn(await comfy.node.definitions())
+        if self._options.terminal:
+            request = subscription_to_logs(comfy.client_id, enabled=True)
+            try:
+                raise_for_status(await comfy._session.http.request(request))
+            except ResponseError as error:
+                logger.warning("%s tells nothing of its terminal: %s", self.seat.server_id, error)
 
     async def _serve(self, comfy: Comfy) -> None:
         # From here on, leaving waits for the workers rather than cancelling them.

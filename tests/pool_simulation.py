@@ -34,14 +34,14 @@ from comfy_trio import (
     PickMode,
 )
 from comfy_trio._pick import pick
-from comfy_trio._pool_events import JobFailed, JobInterrupted, JobSucceeded
+from comfy_trio.pool import JobFailed, JobInterrupted, JobSucceeded
 from comfy_trio.testing import NodeResult, NodeType
 
 if TYPE_CHECKING:
     from comfy_trio import JobResult, Pool, PoolJob, Subscription
     from comfy_trio._dispatcher import Seat
-    from comfy_trio._pool_events import PoolEvent
     from comfy_trio._pool_job import Ticket
+    from comfy_trio.pool import PoolEvent
     from comfy_trio.testing import NodeRun
 
 Job: TypeAlias = "PoolJob[JobResult]"

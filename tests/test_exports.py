@@ -20,6 +20,7 @@ PACKAGE = Path(comfy_trio.__file__).parent
 NAMESPACES = [
     "comfy_trio",
     "comfy_trio.graph",
+    "comfy_trio.pool",
     "comfy_trio.testing",
     "comfy_trio.types",
     "comfy_trio.wire",
@@ -99,6 +100,7 @@ LAYERS: list[set[str]] = [
         "_workflow",
         "_workflow_source",
         "graph",
+        "pool",
         "types",
         "wire",
     },

@@ -25,6 +25,7 @@ from comfy_trio import (
     open_comfy,
     open_pool,
 )
+from comfy_trio.pool import ServerLogged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -581,3 +582,17 @@ async def test_events(autojump_clock: MockClock) -> None:
 async def test_representation(autojump_clock: MockClock) -> None:
     async with open_farm() as farm, open_pool_of(farm) as pool:
         assert repr(pool) == "<Pool of 3 servers, 0 jobs running, 0 waiting>"
+
+
+async def test_terminals_of_servers(autojump_clock: MockClock) -> None:
+    async with open_farm("ab") as farm, open_pool_of(farm, terminal=True) as pool:
+        events = pool.events()
+        await trio.sleep(1)
+        farm["a"].restart()
+        await trio.sleep(30)
+        await pool.run(prompts.image(), include="a")
+        async for event in events:
+            if isinstance(event, ServerLogged):
+                assert event.server_id == "a"
+                assert event.entries
+                break

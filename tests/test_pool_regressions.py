@@ -20,7 +20,7 @@ from comfy_trio import (
     WorkflowNotSupportedError,
     open_comfy,
 )
-from comfy_trio._pool_events import PoolIdle
+from comfy_trio.pool import PoolIdle
 from comfy_trio.testing import NodeResult, NodeType
 
 if TYPE_CHECKING:
