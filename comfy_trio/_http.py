@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import ssl
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Self, final
 from urllib.parse import urljoin, urlsplit
 
 import httpx
@@ -38,6 +38,26 @@ def new_http_transport(ssl_context: ssl.SSLContext) -> httpx.AsyncHTTPTransport:
     """Return the transport that `HttpClient` wants: one with no bound of its own."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=IDLE_CONNECTIONS)
     return httpx.AsyncHTTPTransport(verify=ssl_context, limits=limits)
+
+
+@final
+class _Body(httpx.AsyncByteStream):
+    """A request's body in one piece, and the iterator over it.
+
+    That of httpx is an async generator. A connection that breaks leaves it half read, for Python to
+    complain of when it is collected.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self._pieces = [content]
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._pieces:
+            raise StopAsyncIteration
+        return self._pieces.pop()
 
 
 @final
@@ -145,6 +165,7 @@ class HttpClient:
                 json=request.json,
                 content=request.content,
             )
+            http_request.stream = _Body(http_request.content)
             response = await self._send_once(http_request)
             if request.method != "GET" or not response.has_redirect_location:
                 return response
