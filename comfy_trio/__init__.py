@@ -105,6 +105,9 @@ if TYPE_CHECKING:
     from ._pool_statistics import PoolServerState as PoolServerState
     from ._pool_statistics import PoolServerStatistics as PoolServerStatistics
     from ._pool_statistics import PoolStatistics as PoolStatistics
+    from ._profile import JobProfile as JobProfile
+    from ._profile import NodeProfile as NodeProfile
+    from ._profile import ServerProfile as ServerProfile
     from ._prompt_builder import PromptBuilder as PromptBuilder
     from ._result import JobResult as JobResult
     from ._result import ReceivedImage as ReceivedImage
@@ -196,6 +199,7 @@ _HOMES = {
     "_pool_job": "JobAttempt PoolJob PoolJobStatus",
     "_pool_server": "PoolServer",
     "_pool_statistics": "PoolServerState PoolServerStatistics PoolStatistics",
+    "_profile": "JobProfile NodeProfile ServerProfile",
     "_prompt_builder": "PromptBuilder",
     "_result": "JobResult ReceivedImage",
     "_routes._history": "HistoryEntry",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import math
 import random
-from collections import Counter
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Any, Final, cast, final
 
 import attrs
@@ -33,14 +33,17 @@ from ._pool_events import (
     ServerReady,
 )
 from ._pool_job import Attempt, PoolJobStatus, Stop, Ticket
+from ._profile import Recorder
 from ._requirements import Requirements, find_lack
 from ._weighted_channel import open_weighted_channel
+from ._workflow import Workflow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Mapping, Sequence
 
     from ._pick import PickStrategy
     from ._pool_events import PoolEvent
+    from ._profile import JobProfile
     from ._requirements import Needs
     from ._util import JSONObject
 
@@ -115,6 +118,7 @@ class Dispatcher:
         retry_delay: Seconds before the first retry; twice as long before each that follows.
         max_queued: How many jobs may wait before `wait_for_room` does.
         rerun_lost: Whether a job of which nobody knows how it ended is run again.
+        profiles: How many profiles of settled jobs to keep.
     """
 
     def __init__(
@@ -126,6 +130,7 @@ class Dispatcher:
         retry_delay: float,
         max_queued: float,
         rerun_lost: bool,
+        profiles: int,
     ) -> None:
         self.mode = mode
         self.seats: dict[str, Seat] = {}
@@ -133,6 +138,7 @@ class Dispatcher:
         self.counts: Counter[PoolJobStatus] = Counter()
         self.added = 0
         self.retries = 0
+        self.profiles: deque[JobProfile] = deque(maxlen=profiles)
         self.closed = False
         self._emit = emit
         self._nursery = nursery
@@ -197,7 +203,9 @@ class Dispatcher:
         return None if load is None else self.seats[load.server_id]
 
     def _claim(self, ticket: Ticket, seat: Seat) -> None:
-        ticket.attempt = Attempt(ticket, seat, trio.current_time())
+        now = trio.current_time()
+        recorder = Recorder(now) if self.profiles.maxlen else None
+        ticket.attempt = Attempt(ticket, seat, now, recorder=recorder)
         seat.attempts[ticket.attempt] = None
         seat.turn = next(self.turns)
         self._move(ticket, PoolJobStatus.RUNNING)
@@ -224,6 +232,7 @@ class Dispatcher:
         if self.closed:
             raise trio.ClosedResourceError("this pool's block is over")
         self.added += 1
+        ticket.added = trio.current_time()
         self.tickets[ticket.job_id] = ticket
         self.counts[ticket.status] += 1
         self._idle = trio.Event() if self._idle.is_set() else self._idle
@@ -303,6 +312,22 @@ class Dispatcher:
         del attempt.seat.attempts[attempt]
         ticket.attempt = None
         ticket.past = (*ticket.past, attempt.record(error))
+        if attempt.recorder is not None:
+            ticket.profile = self._profile(attempt, attempt.recorder)
+
+    def _profile(self, attempt: Attempt, recorder: Recorder) -> JobProfile:
+        ticket, last = attempt.ticket, attempt.ticket.past[-1]
+        return recorder.profile(
+            job_id=ticket.job_id,
+            server_id=last.server_id,
+            prompt_id=last.prompt_id,
+            attempts=len(ticket.past),
+            succeeded=last.error is None,
+            added=ticket.added,
+            ended=trio.current_time(),
+            is_function=not isinstance(ticket.work, Workflow),
+            cached=attempt.tracker.state.cached if attempt.tracker is not None else (),
+        )
 
     def _blame(self, seat: Seat, verdict: Verdict) -> None:
         if verdict.blames_server:
@@ -465,6 +490,8 @@ class Dispatcher:
     ) -> None:
         self._move(ticket, status)
         del self.tickets[ticket.job_id]
+        if ticket.profile is not None:
+            self.profiles.append(ticket.profile)
         ticket.settle(status, value, error)
         if not self.tickets:
             self._idle.set()

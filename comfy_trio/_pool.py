@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from ._client import Comfy
     from ._mailbox import Subscription
     from ._pick import PickStrategy
+    from ._profile import JobProfile
     from ._result import JobResult
     from ._runnable import Whole
     from ._typed_node import OutputNode
@@ -74,6 +75,7 @@ async def open_pool(
     match_nodes: bool = False,
     affinity: Mapping[str, Iterable[str]] | None = None,
     terminal: bool = False,
+    profiles: int = 0,
     max_queued: float = 10_000,
     connect_timeout: float = 30.0,
     close_timeout: float = 5.0,
@@ -110,6 +112,8 @@ async def open_pool(
         affinity: Ids of the servers that a workflow goes to first if they are free, by its
             `Workflow.structure_hash`.
         terminal: Whether servers are to send what they write to their terminals; see `Pool.events`.
+        profiles: Of how many of the jobs that ended last to keep where their time went; see
+            `Pool.profiles`. Default: none.
         max_queued: How many jobs may wait before `Pool.submit` and `Pool.run` wait for room.
         connect_timeout: Seconds for a server to answer. Default: 30.
         close_timeout: Seconds for stopping jobs at servers. Default: 5.
@@ -120,6 +124,8 @@ async def open_pool(
     for name, value in [("max_retries", max_retries), ("retry_delay", retry_delay)]:
         if not value >= 0:
             raise ValueError(f"{name} must not be negative, and is {value!r}")
+    if profiles < 0:
+        raise ValueError(f"profiles must not be negative, and is {profiles!r}")
     if not max_queued >= 1:
         raise ValueError(f"max_queued must be 1 at least, and is {max_queued!r}")
     pool: Pool | None = None
@@ -133,6 +139,7 @@ async def open_pool(
                 max_retries=max_retries,
                 max_queued=max_queued,
                 rerun_lost=rerun_lost,
+                profiles=profiles,
                 affinity={key: frozenset(value) for key, value in (affinity or {}).items()},
                 keeper_options=KeeperOptions(
                     connect_timeout=connect_timeout,
@@ -171,6 +178,7 @@ class Pool(metaclass=NoPublicConstructor):
         max_retries: int,
         max_queued: float,
         rerun_lost: bool,
+        profiles: int,
         affinity: Mapping[str, frozenset[str]],
         keeper_options: KeeperOptions,
     ) -> None:
@@ -186,6 +194,7 @@ class Pool(metaclass=NoPublicConstructor):
             retry_delay=retry_delay,
             max_queued=max_queued,
             rerun_lost=rerun_lost,
+            profiles=profiles,
         )
         self._keepers: dict[str, ServerKeeper] = {}
         self._job_ids = itertools.count(1)
@@ -478,6 +487,14 @@ class Pool(metaclass=NoPublicConstructor):
     def statistics(self) -> PoolStatistics:
         """Tell what the pool holds and did so far."""
         return pool_statistics(self._dispatcher)
+
+    def profiles(self) -> tuple[JobProfile, ...]:
+        """Return where the time of the jobs that ended last went, the last one last.
+
+        As many are kept as ``open_pool`` was told to. `PoolJob.profile` is that of one job;
+        `comfy_trio.pool.summarize` makes averages by server of them.
+        """
+        return tuple(self._dispatcher.profiles)
 
     def events(self) -> Subscription[PoolEvent]:
         """Return an iterator over what happens in the pool from now on, until it is closed.

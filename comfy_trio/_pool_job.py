@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from ._client import Comfy
     from ._dispatcher import Dispatcher, Seat
+    from ._profile import JobProfile, Recorder
     from ._requirements import Requirements
     from ._tracker import JobTracker
     from ._weighted_queue import Entry
@@ -74,6 +75,8 @@ class Attempt:
     seat: Seat
     started: float
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    recorder: Recorder | None = None
+    """Who takes notes for its profile, if there is to be one."""
     tracker: JobTracker | None = None
     """The job at the server, from when it was sent."""
     why: Stop | None = None
@@ -119,6 +122,8 @@ class Ticket:
     attempt: Attempt | None = None
     pause: trio.CancelScope | None = None
     past: tuple[JobAttempt, ...] = ()
+    added: float = 0.0
+    profile: JobProfile | None = None
     failures: int = 0
     """Failed attempts that use up retries."""
     reasons: tuple[tuple[str, str], ...] = ()
@@ -201,6 +206,11 @@ class PoolJob(Generic[T], metaclass=NoPublicConstructor):
     def percent(self) -> int:
         """How much of it is done, from 0 to 100. It starts anew with each attempt."""
         return percent_of(self._ticket)
+
+    @property
+    def profile(self) -> JobProfile | None:
+        """Where its time went; None until an attempt is over, or if the pool keeps no profiles."""
+        return self._ticket.profile
 
     def __repr__(self) -> str:
         where = "" if self.server_id is None else f" at {self.server_id}"

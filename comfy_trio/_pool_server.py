@@ -257,6 +257,8 @@ class ServerKeeper:
             with attempt.scope:
                 tracker = await comfy._submitter.start(workflow, {}, follow=True, asked_by="run")
                 attempt.tracker = tracker
+                if attempt.recorder is not None:
+                    tracker.on_news = attempt.recorder.note
                 await tracker.ended.wait()
         except Exception as error:
             # Nothing was sent: `start` raised, the wait never does.

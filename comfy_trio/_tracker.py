@@ -22,7 +22,7 @@ from ._mailbox import Mailbox
 from ._state import JobPlan, JobState, Phase, StateEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable
 
 UNBOUNDED = float("inf")
 RECORD_GRACE = 1.0
@@ -64,6 +64,8 @@ class JobTracker:
         self.suspect = False
         """Whether the server should be asked where the job is."""
         self.last_heard = trio.current_time()
+        self.on_news: Callable[[JobEvent, float], None] | None = None
+        """Called with what the job tells, and when. Must not raise."""
         self._turn = trio.Event()
         self._latest: dict[Hashable, JobEvent] = {}
         self._mailboxes: WeakSet[Mailbox[JobEvent]] = WeakSet()
@@ -84,6 +86,8 @@ class JobTracker:
             self._latest[kind] = news
             for mailbox in self._mailboxes:
                 mailbox.put_nowait(kind, news)
+            if self.on_news is not None:
+                self.on_news(news, self.last_heard)
         if self.state.phase is not before:
             self._phase_changed()
 

@@ -1,4 +1,4 @@
-"""What a pool tells as it happens: what `Pool.events` yields."""
+"""What a pool tells as it happens, which `Pool.events` yields, and what its profiles come to."""
 
 from ._pool_events import JobAdded as JobAdded
 from ._pool_events import JobFailed as JobFailed
@@ -20,3 +20,4 @@ from ._pool_events import ServerReconnected as ServerReconnected
 from ._pool_events import ServerRemoved as ServerRemoved
 from ._pool_events import ServerUnreachable as ServerUnreachable
 from ._pool_events import SystemMonitored as SystemMonitored
+from ._profile import summarize as summarize

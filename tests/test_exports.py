@@ -65,6 +65,7 @@ LAYERS: list[set[str]] = [
         "_pick",
         "_picture_metadata",
         "_pool_events",
+        "_profile",
         "_prompt",
         "_prompt_builder",
         "_prompt_json",
