@@ -596,3 +596,50 @@ async def test_terminals_of_servers(autojump_clock: MockClock) -> None:
                 assert event.server_id == "a"
                 assert event.entries
                 break
+
+
+async def test_a_run_is_cancelled_at_any_step(autojump_clock: MockClock) -> None:
+    async with open_farm("a") as farm, open_pool_of(farm) as pool:
+        await trio.sleep(1)
+        for steps in range(120):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(pool.run, prompts.slow(3, delay=0))
+                for _ in range(steps):
+                    await trio.lowlevel.checkpoint()
+                nursery.cancel_scope.cancel()
+            assert not pool._dispatcher.tickets
+            left = farm["a"].statistics()
+            assert (left.running, left.pending) == (0, 0), steps
+        assert (await pool.run(prompts.image()))["9"]
+
+
+async def test_a_server_that_was_never_reached_is_removed_at_once(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_farm("ab") as farm:
+        farm["a"].stop()
+        farm["b"].faults.hang("GET /prompt", times=math.inf)
+        async with open_pool_of(farm) as pool:
+            await trio.sleep(10)
+            for name in "ab":
+                before = trio.current_time()
+                await pool.remove(name)
+                assert trio.current_time() - before < 5
+            assert pool.server_ids == ()
+
+
+async def test_leaving_while_servers_are_away(autojump_clock: MockClock) -> None:
+    async with open_farm("ab") as farm:
+        with pytest.raises(LookupError, match="mine"):
+            async with open_pool(farm.members()) as pool:
+                await trio.sleep(1)
+                jobs = [await pool.submit(prompts.slow(1000)) for _ in range(4)]
+                await trio.sleep(1)
+                for name in "ab":
+                    farm[name].faults.hang("*", times=math.inf)
+                    farm[name].faults.stop_reading()
+                before = trio.current_time()
+                for job in jobs[:1]:
+                    assert job.status == "running"
+                raise LookupError("mine")
+        assert trio.current_time() - before < 7

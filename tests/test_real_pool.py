@@ -44,6 +44,18 @@ def hosts() -> list[str]:
     return os.environ["COMFY_HOSTS"].split(",")
 
 
+async def test_leaving_by_a_cancellation_leaves_nothing() -> None:
+    with trio.fail_after(DEADLINE):
+        servers = [PoolServer(url, concurrency=3) for url in hosts()]
+        with trio.move_on_after(3) as leaving:
+            async with open_pool(servers, mode=PickMode.PICK_LOWEST) as pool:
+                await pool.map(picture() for _ in range(500))
+        assert leaving.cancelled_caught
+        for server in servers:
+            async with open_comfy(server.url) as comfy:
+                assert await comfy.queue.remaining() == 0
+
+
 async def test_many_jobs_and_a_server_that_dies() -> None:
     results: list[JobResult] = []
     with trio.fail_after(DEADLINE):
@@ -61,15 +73,3 @@ async def test_many_jobs_and_a_server_that_dies() -> None:
     done = Counter({name: each.succeeded for name, each in statistics.servers.items()})
     assert sum(done.values()) == JOBS
     assert all(done.values())
-
-
-async def test_leaving_by_a_cancellation_leaves_nothing() -> None:
-    with trio.fail_after(DEADLINE):
-        servers = [PoolServer(url, concurrency=3) for url in hosts()]
-        with trio.move_on_after(3) as leaving:
-            async with open_pool(servers, mode=PickMode.PICK_LOWEST) as pool:
-                await pool.map(picture() for _ in range(500))
-        assert leaving.cancelled_caught
-        for server in servers:
-            async with open_comfy(server.url) as comfy:
-                assert await comfy.queue.remaining() == 0
