@@ -7,7 +7,8 @@ General layout, each layer importing only from those before it:
 2. ``_transport``, ``_http``, ``_websocket``, ``_network``: bytes to and from a server;
 3. ``_connection``, ``_tracker``, ``_supervisor``, ``_session``: the tasks behind a client;
 4. ``_job``, ``_namespaces``, ``_client``: what a program holds in its hands;
-5. ``__main__`` and ``_cli``: the command line. ``testing`` stands beside the client.
+5. ``_dispatcher``, ``_pool``: many servers as one;
+6. ``__main__`` and ``_cli``: the command line. ``testing`` stands beside the client.
 
 This file only re-exports, and does so on first use: ``import comfy_trio`` alone loads nothing.
 """

@@ -629,6 +629,7 @@ async def test_a_server_that_was_never_reached_is_removed_at_once(
 
 
 async def test_leaving_while_servers_are_away(autojump_clock: MockClock) -> None:
+    before = math.inf
     async with open_farm("ab") as farm:
         with pytest.raises(LookupError, match="mine"):
             async with open_pool(farm.members()) as pool:
