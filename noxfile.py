@@ -95,3 +95,10 @@ def bench_workflows(session: nox.Session) -> None:
     """What workflows cost, at 500 nodes beside 2,000: reading, converting, judging, generating."""
     session.install("-e", ALL_EXTRAS, *groups("templates"))
     session.run("python", "tests/bench_workflows.py", *session.posargs)
+
+
+@nox.session
+def bench_files(session: nox.Session) -> None:
+    """What files of 2 GiB cost, up and down: memory beside 64 MiB, throughput beside httpx."""
+    session.install(".[cli]")
+    session.run("python", "tests/bench_files.py", *session.posargs)

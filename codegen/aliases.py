@@ -12,7 +12,7 @@ from .declarations import Autogrow, Combo, DynamicCombo, DynamicSlot, MatchType,
 from .identifiers import alias_name, allocate, file_alias_name, qualified_alias_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from .declarations import Input, Kind, NodeDeclaration, Option
@@ -23,6 +23,8 @@ _MAX_INLINE_WIDTH = 60
 
 OptionsKey: TypeAlias = "tuple[tuple[type, Option], ...]"
 """Options such that True is not 1."""
+FilesKey: TypeAlias = "tuple[str, str, OptionsKey]"
+"""A list of files: the pack that has it, the name that it would have alone, and what is in it."""
 
 
 def options_key(options: Iterable[Option]) -> OptionsKey:
@@ -135,16 +137,32 @@ def merge_files(uses: Iterable[Use]) -> dict[str, tuple[Option, ...]]:
     }
 
 
-def name_files(uses: Iterable[Use]) -> dict[str, Use]:
-    """Return an alias for each list of files that one input has, sorted by name: one use of each.
+def name_files(uses: Mapping[str, Iterable[Use]], core: str) -> dict[FilesKey, str]:
+    """Return an alias for each list of files that one input has, by the packs that use it.
 
-    Lists under different names stay apart even if they are equal, as two empty folders are.
+    Lists under different names stay apart even if they are equal, as two empty folders are. Packs
+    use what core has; the name of the pack is in front of those of its own.
+
+    Args:
+        uses: By pack. Those of others than files do not count.
+        core: The pack that every server has.
     """
-    lists: dict[tuple[str, OptionsKey], list[Use]] = defaultdict(list)
-    for use in uses:
-        if use.files:
-            lists[use.alias, options_key(use.options)].append(use)
-    return _name_lists(lists.values(), frozenset())
+    wanted: dict[str, str] = {}
+    keys: dict[str, FilesKey] = {}
+    shared: set[tuple[str, OptionsKey]] = set()
+    for pack in sorted(uses, key=lambda pack: (pack != core, pack)):
+        lists: dict[tuple[str, OptionsKey], list[Use]] = defaultdict(list)
+        for use in uses[pack]:
+            if use.files:
+                lists[use.alias, options_key(use.options)].append(use)
+        own = [each for key, each in lists.items() if key not in shared]
+        for name, use in _name_lists(own, frozenset()).items():
+            named = name if pack == core else json.dumps([pack, name])
+            wanted[named] = name if pack == core else alias_name(pack) + name
+            keys[named] = pack, use.alias, options_key(use.options)
+        if pack == core:
+            shared.update(lists)
+    return {keys[named]: name for named, name in allocate(wanted).items()}
 
 
 def _name_lists(lists: Iterable[Sequence[Use]], taken: AbstractSet[str]) -> dict[str, Use]:

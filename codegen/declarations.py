@@ -51,8 +51,9 @@ class Combo:
         default: One of the options, or with `multiselect` some of them, where `has_default`.
         legacy: Declared as a list. Such an input takes links from an output of the same list only.
         files: The options are files at the server, or come and go like those.
-        numbers: The options where all are numbers and some are not whole; `options` is then empty.
-        loose: Some options are neither string, number, boolean nor null; `options` is then empty.
+        numbers: The options where all are numbers and checkers have no ``Literal`` of some, which
+            are not whole or too large; `options` is then empty.
+        loose: Checkers have no ``Literal`` of some options, such as lists; `options` is then empty.
     """
 
     options: tuple[Option, ...] = ()

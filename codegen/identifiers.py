@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 # Types whose markers are not generated, but in `comfy_trio.graph`.
 RUNTIME_TYPES: Final = frozenset({"BOOLEAN", "COMBO", "FLOAT", "INT", "STRING"})
 
+UNION: Final = "_OR_"
+"""What is between the names of types in that of their union."""
+
 # Names that the body of a generated class uses.
 _BODY: Final = RUNTIME_TYPES | {
     *("bool", "float", "int", "object", "property", "str"),
@@ -46,11 +49,12 @@ _TAKEN_IN_MODULE: Final = (
     | {name for name in dir(builtins) if not name.startswith("_")}
     | {"PythonFinalizationError", "copyright", "credits", "exit", "help", "license", "quit"}
     | {"FORMAT", "Final", "Generic", "NODES", "Node", "OutputNode", "TYPE_CHECKING", "TypeAlias"}
-    | {"TypeVar", "TypedDict", "UINode", "annotations", "lazy_exports", "require_format"}
+    | {"TypeVar", "TypedDict", "UINode", "annotations", "cast", "lazy_exports", "require_format"}
+    | {"slot"}  # a field of what is dynamic, in whose body types are named, too
 )
 
 # Names at the top of the module of a workflow, and in its functions.
-_TAKEN_IN_FUNCTION: Final = frozenset({"cast", "comfy", "inputs", "key", "result"})
+_TAKEN_IN_FUNCTION: Final = frozenset({"comfy", "inputs", "key", "result"})
 
 # Windows has no files of these names, whatever their suffix.
 _DEVICES: Final = frozenset(
@@ -102,8 +106,11 @@ def class_name(class_type: str) -> str:
 
 
 def marker_name(type_: str) -> str:
-    """Return the name of the class that stands for a type of the server's."""
-    if is_free(type_):
+    """Return the name of the class that stands for a type of the server's.
+
+    ``..._OR_...`` are the names of those that stand for unions.
+    """
+    if is_free(type_) and UNION not in type_:
         return type_
     return f"{_sound('_'.join(_words(type_)) or 'TYPE', 'TYPE_', type_)}_{digest(type_)}"
 

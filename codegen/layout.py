@@ -156,15 +156,17 @@ def _power_of_two(value: float) -> str | None:
     return None
 
 
-def literal(value: object, *, floating: bool = False) -> Doc | None:
+def literal(value: object) -> Doc | None:
     """Return a value of JSON as an expression; None if there is no good one."""
     match value:
         case None | bool():
             return repr(value)
         case str():
             return quote(value)
-        case int() | float():
-            return number(value, floating=floating) if math.isfinite(value) else None
+        case int():
+            return number(value)
+        case float() if math.isfinite(value):
+            return number(value)
         case _:
             return None
 

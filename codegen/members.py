@@ -119,7 +119,7 @@ class Scope:
             yield from self._used_by_options(kind.names)
             yield from self._used_by_kind(name, kind.item)
         elif isinstance(kind, Combo) and kind.files:
-            yield self.package.file_alias(name, kind.options)
+            yield self.package.file_alias(self.pack, name, kind.options)
         elif isinstance(kind, Combo):
             yield from self._used_by_options(kind.options)
         yield from self._used_by_types(types_of(kind))

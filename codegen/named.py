@@ -12,7 +12,7 @@ from .identifiers import file_alias_name
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from .aliases import OptionsKey
+    from .aliases import FilesKey, OptionsKey
     from .declarations import Input, Kind, NodeDeclaration, Option, Output
 
 CORE: Final = "core"
@@ -106,8 +106,7 @@ class NamedPackage:
             The runtime's own (INT, FLOAT, STRING, BOOLEAN, COMBO) and ``*`` are not among them.
         unions: The name of the marker of each union that is an output, by its types, sorted.
         files: The options of each alias of model files, sorted by name.
-        files_apart: Where lists of files that differ are kept apart, the alias of each, by the
-            name that it would have alone and its `options_key`.
+        files_apart: Where lists of files that differ are kept apart, the alias of each.
         shown: The name of the type of what nodes of a class show, in the ``outputs`` of its pack,
             by class type, where that was learned.
     """
@@ -116,9 +115,7 @@ class NamedPackage:
     types: Mapping[str, str] = attrs.field(factory=dict[str, str])
     unions: Mapping[tuple[str, ...], str] = attrs.field(factory=dict[tuple[str, ...], str])
     files: Mapping[str, tuple[Option, ...]] = attrs.field(factory=dict[str, "tuple[Option, ...]"])
-    files_apart: Mapping[tuple[str, OptionsKey], str] = attrs.field(
-        factory=dict["tuple[str, OptionsKey]", str]
-    )
+    files_apart: Mapping[FilesKey, str] = attrs.field(factory=dict["FilesKey", str])
     shown: Mapping[str, str] = attrs.field(factory=dict[str, str])
     _choices: Mapping[tuple[str, OptionsKey], str] = attrs.field(
         init=False,
@@ -143,10 +140,11 @@ class NamedPackage:
                 return f"{owner}.choices", self._choices[owner, key]
         return None
 
-    def file_alias(self, input_name: str, options: Sequence[Option]) -> str:
+    def file_alias(self, pack: str, input_name: str, options: Sequence[Option]) -> str:
         """Return the name in `files` for a combo whose options are files."""
-        alias = file_alias_name(input_name)
-        return self.files_apart.get((alias, options_key(options)), alias)
+        alias, key = file_alias_name(input_name), options_key(options)
+        shared = self.files_apart.get((CORE, alias, key), alias)
+        return self.files_apart.get((pack, alias, key), shared)
 
 
 def _index_choices(packs: Iterable[NamedPack]) -> dict[tuple[str, OptionsKey], str]:

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 import attrs
 
 from .aliases import find_uses, merge_files, name_choices, name_files, options_key, types_of, walk
-from .identifiers import RUNTIME_TYPES, allocate, class_name, marker_name, module_name, pack_name
+from .identifiers import (
+    RUNTIME_TYPES,
+    UNION,
+    allocate,
+    class_name,
+    marker_name,
+    module_name,
+    pack_name,
+)
 from .members import Scope
 from .named import CORE as CORE
 from .named import NamedChoice as NamedChoice
@@ -49,7 +57,7 @@ def resolve(declarations: Sequence[NodeDeclaration], *, strict_files: bool = Fal
         pack: [use for each in nodes for use in find_uses(each, classes[pack][each.class_type])]
         for pack, nodes in members.items()
     }
-    apart = name_files(chain.from_iterable(uses.values())) if strict_files else {}
+    apart = name_files(uses, CORE) if strict_files else {}
     choices: dict[str, dict[str, Use]] = {}
     shared: frozenset[OptionsKey] = frozenset()
     for pack in sorted(members, key=lambda pack: (pack != CORE, pack)):
@@ -69,10 +77,12 @@ def resolve(declarations: Sequence[NodeDeclaration], *, strict_files: bool = Fal
         ),
         types=types,
         unions=_name_unions(declarations, types),
-        files={name: use.options for name, use in apart.items()}
+        files=dict(
+            sorted((name, tuple(each for _, each in key)) for (_, _, key), name in apart.items())
+        )
         if strict_files
         else merge_files(chain.from_iterable(uses.values())),
-        files_apart={(use.alias, options_key(use.options)): name for name, use in apart.items()},
+        files_apart=apart,
     )
     return attrs.evolve(
         package,
@@ -122,8 +132,7 @@ def _name_unions(
         if len(output.types) > 1 and output.template is None
     }
     wanted = {
-        key: "_OR_".join(types.get(type_, type_) for type_ in union)
-        for key, union in unions.items()
+        key: UNION.join(types.get(type_, type_) for type_ in union) for key, union in unions.items()
     }
     named = allocate(wanted, {*types.values(), *RUNTIME_TYPES})
     return {unions[key]: name for key, name in sorted(named.items())}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+import unicodedata
 from typing import TYPE_CHECKING, Final
 
 from .identifiers import alias_name
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
 _FILE: Final = frozenset({"filename", "subfolder", "type"})
 _FILE_EXTRAS: Final = frozenset({"id", "preview_id"})
+_PLAIN: Final = re.compile(r"(?!__)\w+\Z")
 
 
 def render_outputs(shapes: Mapping[str, Shape], names: Mapping[str, str], *, header: str) -> str:
@@ -27,53 +30,70 @@ def render_outputs(shapes: Mapping[str, Shape], names: Mapping[str, str], *, hea
         header: What the module begins with.
     """
     definitions: JSONObject = {}
+    taken = set(names.values())
     for class_type, shape in sorted(shapes.items(), key=lambda item: names[item[0]]):
-        _define(shape, names[class_type], f"What {class_type!a} shows.", definitions)
+        name = names[class_type]
+        definitions[name] = _object(shape, name, f"What {class_type!a} shows.", definitions, taken)
     source = generate_typed_dicts({"$defs": definitions}, header=header)
     _require_only_types(source)
     return source
 
 
-def _define(shape: Shape, name: str, description: str, definitions: JSONObject) -> str:
-    """Add a definition for what is in an object, after those that it needs; return its name."""
-    while name in definitions:
-        name += "_"
-    definitions[name] = {}  # the name is taken
+def _object(
+    shape: Shape, name: str, description: str, definitions: JSONObject, taken: set[str]
+) -> JSONObject:
+    """Return the schema of an object, after the definitions of what is in it were added.
+
+    Args:
+        shape: Of the object.
+        name: What its definition is called.
+        description: For its docstring.
+        definitions: Is added to.
+        taken: The names of all definitions; likewise.
+    """
     keys = {key: item for key, item in (shape.keys or {}).items() if _is_harmless(key)}
     properties = {
-        key: _schema(item, f"{name}{alias_name(key)}", definitions)
+        key: _schema(item, f"{name}{alias_name(key)}", definitions, taken)
         for key, item in sorted(keys.items())
     }
-    del definitions[name]
-    definitions[name] = {
+    return {
         "type": "object",
         "description": description,
         "properties": properties,
         "required": [key for key in properties if key not in shape.optional],
     }
-    return name
 
 
 def _is_harmless(key: str) -> bool:
-    """Tell whether a key can be written in quotes as it is. Any other is left untyped."""
+    """Tell whether a key can be written as it is, in quotes or as a name in a class.
+
+    Any other is left untyped.
+    """
+    if key.isidentifier():
+        # Of others Python, or the generator of the types, makes another name.
+        return bool(_PLAIN.match(key)) and unicodedata.normalize("NFKC", key) == key
     return key.isprintable() and not set(key) & set("\"'\\")
 
 
-def _schema(shape: Shape, name: str, definitions: JSONObject) -> JSONObject:
+def _schema(shape: Shape, name: str, definitions: JSONObject, taken: set[str]) -> JSONObject:
     alternatives: list[JSONObject] = [
         {"type": scalar}
         for scalar in sorted(shape.scalars)
         if scalar != "integer" or "number" not in shape.scalars
     ]
     if shape.items is not None:
-        alternatives.append({"type": "array", "items": _schema(shape.items, name, definitions)})
+        items = _schema(shape.items, name, definitions, taken)
+        alternatives.append({"type": "array", "items": items})
     if shape.is_table:
         alternatives.append({"type": "object", "additionalProperties": True})
     elif shape.keys is not None and _is_file(shape):
         alternatives.append({"customTypePath": "comfy_trio.types.OutputFile"})
     elif shape.keys is not None:
-        defined = _define(shape, name, "One of these.", definitions)
-        alternatives.append({"$ref": f"#/$defs/{defined}"})
+        while name in taken:
+            name += "_"
+        taken.add(name)
+        definitions[name] = _object(shape, name, "One of these.", definitions, taken)
+        alternatives.append({"$ref": f"#/$defs/{name}"})
     if len(alternatives) > 1:
         return {"anyOf": alternatives}
     return alternatives[0] if alternatives else {}

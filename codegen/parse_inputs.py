@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TypeGuard
 import attrs
 
 from comfy_trio._file_choices import are_files
+from comfy_trio._prompt import is_link_to_servers
 
 from .declarations import (
     Autogrow,
@@ -54,6 +55,8 @@ PLAIN: Final[Mapping[str, tuple[type, ...]]] = {
 
 # Core's own go three deep; a declaration that nests deeper is taken for one without end.
 _MAX_DEPTH = 8
+_LARGEST_LITERAL = 2**63 - 1
+"""Mypy takes no ``Literal`` beyond it."""
 
 
 @attrs.frozen
@@ -176,16 +179,22 @@ def _parse_flag(_name: str, settings: Settings, place: Place) -> Flag:
 
 
 def unique(options: Sequence[object]) -> tuple[Option, ...] | None:
-    """Return the options without repetitions, or None if Python has no literals for some."""
+    """Return the options without repetitions, or None if checkers have no ``Literal`` of some."""
     found: dict[tuple[type, Option], Option] = {}
     for option in options:
-        if option is not None and not isinstance(option, str | int):
+        if isinstance(option, int):
+            if abs(option) > _LARGEST_LITERAL:
+                return None
+        elif option is not None and not isinstance(option, str):
             return None
         found[type(option), option] = option
     return tuple(found.values())
 
 
-def _is_option(value: object, options: Sequence[Option]) -> bool:
+def _is_option(value: object, options: Sequence[Option], settings: Settings) -> bool:
+    if settings.get("remote") and not options:
+        # The canvas fetches the options, so that nobody knows them yet: any string may be one.
+        return isinstance(value, str)
     return any(type(value) is type(option) and value == option for option in options)
 
 
@@ -211,8 +220,7 @@ def _parse_combo(
     defaults = unique(as_list(default) if multiselect else (default,))
     if defaults is None or (multiselect and not is_list(default)):
         place.note(f"the default is of another type than the options: {quote(default)}")
-    # Nobody knows yet what there will be where the canvas fetches the options.
-    elif not settings.get("remote") and not all(_is_option(each, options) for each in defaults):
+    elif not all(_is_option(each, options, settings) for each in defaults):
         place.note(f"the default is none of the options: {quote(default)}")
     else:
         return attrs.evolve(
@@ -222,22 +230,24 @@ def _parse_combo(
 
 
 def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _parse_odd_combo(
     options: Sequence[object], settings: Settings, place: Place, *, legacy: bool
 ) -> Combo:
-    """Return a choice among what Python has no literals for."""
+    """Return a choice among options of which checkers have no ``Literal``."""
     numbers = [each for each in options if _is_number(each)]
     if len(numbers) == len(options) and settings.get("multiselect") is not True:
         combo = Combo(legacy=legacy, numbers=tuple(dict.fromkeys(numbers)))
     else:
-        place.note("some options are neither string, number, boolean nor null")
+        place.note("checkers have no literals of some options")
         combo = Combo(legacy=legacy, loose=True)
     default = settings.get("default")
     # As the server compares them: 1 is among 0.5 and 1.0.
-    if isinstance(default, str | int | float) and default in options:
+    if (isinstance(default, str | bool) or _is_number(default)) and default in options:
         return attrs.evolve(combo, default=default, has_default=True)
     if default is not None:
         place.note(f"the default is none of the options: {quote(default)}")
@@ -271,7 +281,7 @@ def _parse_socket(type_: object, settings: Settings, place: Place) -> Socket:
     # With forceInput there is no widget, so what it would begin with is never sent.
     if default is None or settings.get("forceInput") is True:
         return Socket(types, literal=literal)
-    if not is_plain(default, depth=_MAX_DEPTH):
+    if not is_plain(default, depth=_MAX_DEPTH) or is_link_to_servers(default):
         place.note(f"the default cannot be sent: {quote(default)}")
         return Socket(types, literal=literal)
     fits = any(type(default) in PLAIN.get(each, ()) for each in types)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from .declarations import Input, Kind
     from .layout import Doc
-    from .named import NamedChoice, NamedInput
+    from .named import NamedInput
     from .render_types import Scope
 
 _NOTHING = "()"
@@ -70,9 +70,9 @@ def render_field(scope: Scope, named: NamedInput, *, indent: int) -> str:
     )
 
 
-def render_slot(scope: Scope, choice: NamedChoice, slot: Kind, *, indent: int) -> str:
+def render_slot(scope: Scope, input_name: str, slot: Kind, *, indent: int) -> str:
     """Return the source of the field for what is given to a dynamic slot itself."""
-    return " " * indent + assignment("slot", input_type(scope, choice.key, slot), indent=indent)
+    return " " * indent + assignment("slot", input_type(scope, input_name, slot), indent=indent)
 
 
 def _with_text(source: str, text: str, indent: int) -> str:

@@ -115,12 +115,12 @@ def _body(scope: Scope, inputs: Sequence[NamedInput], *, indent: int) -> Iterato
     """Return the nested classes and the fields of a class, each class a block of its own."""
     for named in inputs:
         for choice in named.nested:
-            yield _render_choice(scope, choice, indent=indent)
+            yield _render_choice(scope, choice, named.input.name, indent=indent)
     if inputs:
         yield "\n".join(render_field(scope, named, indent=indent) for named in inputs)
 
 
-def _render_choice(scope: Scope, choice: NamedChoice, *, indent: int) -> str:
+def _render_choice(scope: Scope, choice: NamedChoice, input_name: str, *, indent: int) -> str:
     # A class in a generic one cannot have its variables.
     scope = attrs.evolve(scope, variables={})
     margin, inner = " " * indent, indent + INDENT
@@ -130,7 +130,7 @@ def _render_choice(scope: Scope, choice: NamedChoice, *, indent: int) -> str:
     blocks = list(_body(scope, choice.inputs, indent=inner))
     if choice.slot is not None:
         text = "What is linked, and what comes with it."
-        slot = render_slot(scope, choice, choice.slot, indent=inner)
+        slot = render_slot(scope, input_name, choice.slot, indent=inner)
         if choice.inputs:
             blocks[-1] = f"{slot}\n{blocks[-1]}"
         else:

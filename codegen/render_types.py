@@ -153,7 +153,7 @@ def _combo_type(scope: Scope, name: str, combo: Combo) -> Doc:
     if combo.numbers:
         return union(["float", scope.out(scope.graph("COMBO"))])
     if combo.files:
-        alias = scope.package.file_alias(name, combo.options)
+        alias = scope.package.file_alias(scope.pack, name, combo.options)
         one: Doc = scope.imports.add("..files", alias)
     else:
         one = scope.options(combo.options)

@@ -4,7 +4,8 @@ General layout, each layer importing only from those before it:
 
 1. ``_wire``, ``_replies``, ``_routes``, ``_graph``, ``_workflow``, ``_state``, ``_machine``,
    ``_validation`` and what they need: pure functions of values, importable without trio;
-2. ``_transport``, ``_http``, ``_websocket``, ``_network``: bytes to and from a server;
+2. ``_transport``, ``_http``, ``_download``, ``_websocket``, ``_network``: bytes to and from a
+   server;
 3. ``_connection``, ``_tracker``, ``_supervisor``, ``_session``: the tasks behind a client;
 4. ``_job``, ``_namespaces``, ``_client``: what a program holds in its hands;
 5. ``_dispatcher``, ``_pool``: many servers as one;
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
     from ._client import open_comfy as open_comfy
     from ._connection import ConnectionState as ConnectionState
     from ._connection import ReconnectPolicy as ReconnectPolicy
+    from ._download import FileStream as FileStream
     from ._errors import AlreadyExistsError as AlreadyExistsError
+    from ._errors import AssetError as AssetError
     from ._errors import AuthenticationError as AuthenticationError
     from ._errors import ComfyError as ComfyError
     from ._errors import CustomEventError as CustomEventError
@@ -79,6 +82,8 @@ if TYPE_CHECKING:
     from ._graph import Graph as Graph
     from ._job import Job as Job
     from ._mailbox import Subscription as Subscription
+    from ._namespaces._assets import AssetIterator as AssetIterator
+    from ._namespaces._assets import AssetNamespace as AssetNamespace
     from ._namespaces._feature_flags import FeatureFlagsNamespace as FeatureFlagsNamespace
     from ._namespaces._file import FileNamespace as FileNamespace
     from ._namespaces._history import HistoryNamespace as HistoryNamespace
@@ -93,6 +98,7 @@ if TYPE_CHECKING:
     from ._namespaces._terminal import TerminalNamespace as TerminalNamespace
     from ._namespaces._user import UserNamespace as UserNamespace
     from ._namespaces._user_data import UserDataNamespace as UserDataNamespace
+    from ._output_files import output_files as output_files
     from ._pick import PickMode as PickMode
     from ._pick import PickStrategy as PickStrategy
     from ._pick import ServerLoad as ServerLoad
@@ -112,6 +118,14 @@ if TYPE_CHECKING:
     from ._prompt_builder import PromptBuilder as PromptBuilder
     from ._result import JobResult as JobResult
     from ._result import ReceivedImage as ReceivedImage
+    from ._routes._asset_scans import AssetScan as AssetScan
+    from ._routes._asset_tags import TagChange as TagChange
+    from ._routes._asset_tags import TagPage as TagPage
+    from ._routes._asset_tags import TagUsage as TagUsage
+    from ._routes._assets import Asset as Asset
+    from ._routes._assets import AssetFilter as AssetFilter
+    from ._routes._assets import AssetPage as AssetPage
+    from ._routes._assets import NewAsset as NewAsset
     from ._routes._history import HistoryEntry as HistoryEntry
     from ._routes._jobs import JobInfo as JobInfo
     from ._routes._jobs import JobPage as JobPage
@@ -166,13 +180,15 @@ _HOMES = {
     "_check": "validate",
     "_client": "Comfy open_comfy",
     "_connection": "ConnectionState ReconnectPolicy",
+    "_download": "FileStream",
     "_errors": (
-        "AlreadyExistsError AuthenticationError ComfyError CustomEventError DisconnectedError"
-        " EnqueueFailedError ErrorCode ExecutionFailedError ExecutionInterruptedError"
-        " FailedCacheError FileError ForbiddenError InputError InternalError JobError"
-        " MissingNodeError NodeErrors NotComfyUIError NotFoundError ReplySummary"
-        " RequestTooLargeError ResponseError ServerUnreachableError UnknownUserError"
-        " UnsupportedError WentMissingError WorkflowError WorkflowNotSupportedError"
+        "AlreadyExistsError AssetError AuthenticationError ComfyError CustomEventError"
+        " DisconnectedError EnqueueFailedError ErrorCode ExecutionFailedError"
+        " ExecutionInterruptedError FailedCacheError FileError ForbiddenError InputError"
+        " InternalError JobError MissingNodeError NodeErrors NotComfyUIError NotFoundError"
+        " ReplySummary RequestTooLargeError ResponseError ServerUnreachableError"
+        " UnknownUserError UnsupportedError WentMissingError WorkflowError"
+        " WorkflowNotSupportedError"
     ),
     "_events": (
         "Failed Finished ImageReceived JobEvent NodeStarted Output Pending Preview Progress"
@@ -181,6 +197,7 @@ _HOMES = {
     "_graph": "Graph",
     "_job": "Job",
     "_mailbox": "Subscription",
+    "_namespaces._assets": "AssetIterator AssetNamespace",
     "_namespaces._feature_flags": "FeatureFlagsNamespace",
     "_namespaces._file": "FileNamespace",
     "_namespaces._history": "HistoryNamespace",
@@ -195,6 +212,7 @@ _HOMES = {
     "_namespaces._terminal": "TerminalNamespace",
     "_namespaces._user": "UserNamespace",
     "_namespaces._user_data": "UserDataNamespace",
+    "_output_files": "output_files",
     "_pick": "PickMode PickStrategy ServerLoad",
     "_pool": "Pool PoolJobOptions open_pool",
     "_pool_job": "JobAttempt PoolJob PoolJobStatus",
@@ -203,6 +221,9 @@ _HOMES = {
     "_profile": "JobProfile NodeProfile ServerProfile",
     "_prompt_builder": "PromptBuilder",
     "_result": "JobResult ReceivedImage",
+    "_routes._asset_scans": "AssetScan",
+    "_routes._asset_tags": "TagChange TagPage TagUsage",
+    "_routes._assets": "Asset AssetFilter AssetPage NewAsset",
     "_routes._history": "HistoryEntry",
     "_routes._jobs": "JobInfo JobPage",
     "_routes._manager_protocol": "ManagerGeneration",

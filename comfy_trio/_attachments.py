@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from ._errors import WorkflowError
-from ._upload import check_places, make_upload
+from ._upload import check_places, make_attachment
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from ._upload import FileSource, Upload, UploadedFile
+    from ._replies import FileSource
+    from ._upload import Upload, UploadedFile
     from ._util import JSONObject
 
 
@@ -96,6 +97,6 @@ def uploads_into(
     else:
         named = [(None, path) for path in files]
     return [
-        make_upload(source, filename, subfolder=subfolder, overwrite=overwrite)
+        make_attachment(source, filename, subfolder=subfolder, overwrite=overwrite)
         for filename, source in named
     ]

@@ -48,13 +48,21 @@ class Capabilities:
         preview_method: ``extra_data.preview_method`` chooses previews for one prompt.
         jobs: `/api/jobs` and `/api/jobs/{id}` exist.
         cancelled_status: An interrupted job is ``cancelled``, not ``failed``.
-        assets: `/api/assets` exists.
+        assets: Assets can be listed.
         missing_node_type: That is the error for an unknown class; ``invalid_prompt`` without it.
+        asset_writing: Assets can be made, changed and fetched.
         node_replacements: Features and `/node_replacements` tell of renamed nodes.
-        assets_feature: Features tell whether assets are on.
+        assets_feature: Features tell whether assets are on, which before they always were; scans
+            for them can be watched.
+        asset_refining: `/api/assets/tags/refine` exists, uploads of files tell their asset, and
+            `/view` finds contents by their hashes.
         refuses_cross_site: Requests that a browser marks as cross-site get 403.
+        annotated_names: `/internal/files` lists ``"a.png [output]"``, and nothing hidden.
         package_versions: `/system_stats` tells the versions of ComfyUI's own packages.
         colored_logs: Lines of the terminal's log begin with their level, in color.
+        asset_hash: An asset has its hash as ``hash``, too.
+        asset_cursors: Pages of assets tell where the next begins. The files of outputs tell
+            their asset.
         uuid_prompt_ids: ``prompt_id`` must be a canonical UUID.
         deploy_environment: `/system_stats` has that key.
         job_cancel: ``POST /api/jobs/{id}/cancel`` and ``POST /api/jobs/cancel`` exist: they cancel
@@ -73,11 +81,16 @@ class Capabilities:
     cancelled_status: bool
     assets: bool
     missing_node_type: bool
+    asset_writing: bool
     node_replacements: bool
     assets_feature: bool
+    asset_refining: bool
     refuses_cross_site: bool
+    annotated_names: bool
     package_versions: bool
     colored_logs: bool
+    asset_hash: bool
+    asset_cursors: bool
     uuid_prompt_ids: bool
     deploy_environment: bool
     job_cancel: bool
@@ -96,11 +109,16 @@ SINCE: Final[Mapping[str, Release]] = {
     "cancelled_status": (0, 9, 0),
     "assets": (0, 9, 0),
     "missing_node_type": (0, 12, 0),
+    "asset_writing": (0, 12, 0),
     "node_replacements": (0, 14, 0),
     "assets_feature": (0, 17, 0),
+    "asset_refining": (0, 18, 0),
     "refuses_cross_site": (0, 19, 0),
+    "annotated_names": (0, 20, 0),
     "package_versions": (0, 22, 0),
     "colored_logs": (0, 23, 0),
+    "asset_hash": (0, 23, 0),
+    "asset_cursors": (0, 25, 0),
     "uuid_prompt_ids": (0, 25, 0),
     "deploy_environment": (0, 25, 0),
     "job_cancel": (0, 26, 0),

@@ -25,6 +25,8 @@ class ErrorCode(StrEnum):
     """A stable name for each class of `ComfyError`."""
 
     ALREADY_EXISTS = "E_ALREADY_EXISTS"
+
+    ASSET = "E_ASSET"
     AUTHENTICATION = "E_AUTHENTICATION"
     CUSTOM_EVENT = "E_CUSTOM_EVENT"
     DISCONNECTED = "E_DISCONNECTED"
@@ -237,6 +239,32 @@ class NotFoundError(ResponseError):
     """The server does not have what was asked for by its name: a class, a folder, a template."""
 
     code = ErrorCode.NOT_FOUND
+
+
+class AssetError(ResponseError):
+    """The server's assets API refuses what was asked of it.
+
+    Args:
+        message: The server's reason.
+        reply: The reply.
+        reason: The server's own name for it, such as ``ASSET_NOT_FOUND``, ``FILE_NOT_FOUND``,
+            ``FORBIDDEN``, ``HASH_MISMATCH`` or ``INVALID_BODY``. Servers may know others.
+        details: The server's particulars.
+    """
+
+    code = ErrorCode.ASSET
+
+    def __init__(
+        self,
+        message: str,
+        reply: ReplySummary,
+        *,
+        reason: str,
+        details: JSONObject | None = None,
+    ) -> None:
+        super().__init__(message, reply)
+        self.reason = reason
+        self.details: JSONObject = details or {}
 
 
 @attrs.frozen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Final
 
@@ -11,7 +12,8 @@ if TYPE_CHECKING:
 SUFFIXES: Final = frozenset(
     f".{suffix}"
     for suffix in (
-        *("bin", "ckpt", "gguf", "npz", "onnx", "pkl", "pt", "pth", "safetensors", "sft", "vae"),
+        *("bin", "ckpt", "gguf", "npz", "onnx", "pkl", "pt", "pt2", "pth", "safetensors", "sft"),
+        "vae",
         *("latent", "yaml", "yml"),
         *("avif", "bmp", "exr", "gif", "hdr", "jpeg", "jpg", "png", "svg", "tga", "tif", "tiff"),
         "webp",
@@ -21,16 +23,18 @@ SUFFIXES: Final = frozenset(
     )
 )
 
-# Of the inputs by which core picks a file of one of its folders. A list may be without any of the
-# suffixes and yet be one of files: that of `vae_name` begins with "pixel_space".
+# Of the inputs by which core picks a file of one of its folders, without the numbers after them. A
+# list may be without any of the suffixes and yet be one of files: that of `vae_name` begins with
+# "pixel_space", `existing_lora` has "[None]", and `folder` and `model_path` are of directories.
 NAMES: Final = frozenset(
     {
         *("audio_encoder_name", "bg_removal_name", "ckpt_name", "clip_name", "clip_vision_name"),
-        *("clip_name1", "clip_name2", "clip_name3", "clip_name4", "config_name"),
-        *("control_net_name", "gligen_name", "hypernetwork_name", "lora_name"),
-        *("photomaker_model_name", "style_model_name", "unet_name", "vae_name"),
+        *("config_name", "control_net_name", "existing_lora", "file", "folder", "gligen_name"),
+        *("hypernetwork_name", "lora_name", "model_path", "photomaker_model_name"),
+        *("style_model_name", "unet_name", "vae_name"),
     }
 )
+_NUMBER: Final = re.compile(r"_?\d+$")
 
 
 def are_files(name: str, options: Sequence[object], settings: Mapping[str, object]) -> bool:
@@ -43,7 +47,7 @@ def are_files(name: str, options: Sequence[object], settings: Mapping[str, objec
     """
     return (
         not options
-        or name in NAMES
+        or _NUMBER.sub("", name) in NAMES
         or bool(settings.get("remote") or settings.get("image_folder"))
         or any(key.endswith("_upload") and value for key, value in settings.items())
         or any(isinstance(option, str) and is_file(option) for option in options)

@@ -9,20 +9,21 @@ nothing behind.
 from __future__ import annotations
 
 import ssl
-from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Self, final
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import TYPE_CHECKING, final
 from urllib.parse import urljoin, urlsplit
 
 import httpx
 import trio
 
 from ._errors import DisconnectedError, ServerUnreachableError
-from ._multipart import open_form
+from ._multipart import SourceError, open_form
 from ._replies import USER_HEADER, Reply, Request
+from ._util import raise_saving_context
 from ._version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Generator, Mapping, Sequence
 
     from ._address import ServerAddress
     from ._transport import Transport
@@ -38,26 +39,6 @@ def new_http_transport(ssl_context: ssl.SSLContext) -> httpx.AsyncHTTPTransport:
     """Return the transport that `HttpClient` wants: one with no bound of its own."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=IDLE_CONNECTIONS)
     return httpx.AsyncHTTPTransport(verify=ssl_context, limits=limits)
-
-
-@final
-class _Body(httpx.AsyncByteStream):
-    """A request's body in one piece, and the iterator over it.
-
-    That of httpx is an async generator. A connection that breaks leaves it half read, for Python to
-    complain of when it is collected.
-    """
-
-    def __init__(self, content: bytes) -> None:
-        self._pieces = [content]
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> bytes:
-        if not self._pieces:
-            raise StopAsyncIteration
-        return self._pieces.pop()
 
 
 @final
@@ -107,7 +88,7 @@ class HttpClient:
         """Send a request and read the reply whole, whatever its status.
 
         Raises:
-            OSError: the file to be sent cannot be read.
+            OSError, FileError: the file to be sent cannot be read.
             trio.ClosedResourceError: the client's block is over.
             ServerUnreachableError: no connection; the server has not seen the request.
             DisconnectedError: the connection broke; the server may have acted on the request.
@@ -117,7 +98,7 @@ class HttpClient:
         except DisconnectedError:
             # A server may close an idle connection just when it is used again. Asking twice
             # changes nothing; a POST is for the caller to settle.
-            if request.method != "GET":
+            if request.method not in {"GET", "HEAD"}:
                 raise
             return await self._request(request)
 
@@ -129,7 +110,8 @@ class HttpClient:
     async def stream(self, request: Request) -> AsyncGenerator[ReplyStream, None]:
         """Send a request; in the block, the reply's body can be read piece by piece.
 
-        Redirects of a GET are followed, without credentials to other origins.
+        Redirects of a GET are followed, without credentials to other origins. The block may be
+        left by another task than entered it.
 
         Raises:
             ServerUnreachableError, DisconnectedError: see `request`.
@@ -137,34 +119,35 @@ class HttpClient:
         if self._closed:
             raise trio.ClosedResourceError("this client's block is over")
         url = self.address.http_url(request.path, request.params)
-        async with self._limiter:
-            with _mapped_exceptions(self.address, request):
-                response = await self._send(request, url)
+        borrower = object()  # not the task, which may have more than one stream open
+        await self._limiter.acquire_on_behalf_of(borrower)
+        try:
+            response = await self._send(request, url)
+            stream = ReplyStream(request, response, self.address)
             try:
-                yield ReplyStream(request, response, self.address)
+                yield stream
             finally:
                 with trio.move_on_after(CLOSE_TIMEOUT, shield=True):
-                    await response.aclose()
+                    await stream.aclose()
+        finally:
+            self._limiter.release_on_behalf_of(borrower)
 
     async def _send(self, request: Request, url: str) -> httpx.Response:
-        if request.form is not None:
+        if request.form is None:
+            with _mapped_exceptions(self.address, request):
+                return await self._send_following(request, url)
+        try:
             async with open_form(request.form) as form:
-                return await self._send_once(
-                    httpx.Request(
-                        request.method,
-                        url,
-                        headers=[*self._headers_for(url), *form.headers],
-                        content=form,
-                    )
-                )
+                http_request = self._http_request(request, url, form.headers)
+                http_request.stream = form
+                with _mapped_exceptions(self.address, request):
+                    return await self._send_once(http_request)
+        except SourceError as failed:
+            raise_saving_context(failed.error)
+
+    async def _send_following(self, request: Request, url: str) -> httpx.Response:
         for _ in range(MAX_REDIRECTS):
-            http_request = httpx.Request(
-                request.method,
-                url,
-                headers=self._headers_for(url),
-                json=request.json,
-                content=request.content,
-            )
+            http_request = self._http_request(request, url)
             http_request.stream = _Body(http_request.content)
             response = await self._send_once(http_request)
             if request.method != "GET" or not response.has_redirect_location:
@@ -174,6 +157,17 @@ class HttpClient:
         raise DisconnectedError(
             f"{request.method} {self.address}{request.path} was redirected {MAX_REDIRECTS} times;"
             f" the last time to {url}"
+        )
+
+    def _http_request(
+        self, request: Request, url: str, headers: Sequence[tuple[str, str]] = ()
+    ) -> httpx.Request:
+        return httpx.Request(
+            request.method,
+            url,
+            headers=[*self._headers_for(url), *request.headers, *headers],
+            json=request.json,
+            content=request.content,
         )
 
     async def _send_once(self, http_request: httpx.Request) -> httpx.Response:
@@ -186,16 +180,37 @@ class HttpClient:
         return [*headers, *self._headers] if urlsplit(url)[:2] == self._origin else headers
 
 
+class _Body(httpx.AsyncByteStream):
+    """A body that is at hand. httpx's own is a generator, which a request that fails leaves open.
+
+    Args:
+        content: The body.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self._left = [content] if content else []
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._left:
+            raise StopAsyncIteration
+        return self._left.pop()
+
+
 @final
 class ReplyStream:
     """A reply whose body is still to be read; made by `HttpClient.stream`."""
 
     def __init__(self, request: Request, response: httpx.Response, address: ServerAddress) -> None:
         self.status = response.status_code
+        self.headers: Mapping[str, str] = response.headers
+        """By name, in whatever case."""
         self._request = request
         self._response = response
         self._address = address
-        self._chunks = response.aiter_bytes()
+        self._chunks: AsyncIterator[bytes] | None = None
 
     async def read_chunk(self) -> bytes:
         """Return the next piece of the body; empty at its end.
@@ -203,6 +218,8 @@ class ReplyStream:
         Raises:
             DisconnectedError: the connection broke.
         """
+        if self._chunks is None:
+            self._chunks = self._response.aiter_bytes()
         with _mapped_exceptions(self._address, self._request):
             return await anext(self._chunks, b"")
 
@@ -217,6 +234,16 @@ class ReplyStream:
         content_type = self._response.headers.get("content-type", "")
         url = str(self._response.request.url)
         return Reply(self._request, url, self.status, content, content_type)
+
+    async def aclose(self) -> None:
+        """Give the connection back, or cut it if there is more to read."""
+        await self._response.aclose()
+        if self._chunks is not None:
+            # httpx reads by generators in generators. Reading on fails now, which ends them all;
+            # those that are left as they are would be reported when they are collected.
+            with suppress(Exception):
+                while True:
+                    await anext(self._chunks)
 
 
 @contextmanager

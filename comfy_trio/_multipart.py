@@ -6,22 +6,35 @@ the program for as long as a disk takes.
 
 from __future__ import annotations
 
-import io
-import os
 import secrets
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 import httpx
-import trio
+
+from ._content import open_content
+from ._errors import FileError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator
 
+    from ._content import Content
     from ._replies import FileForm
 
-CHUNK: Final = 256 * 2**10
+CHUNK: Final = 512 * 2**10
 """How much of a file is read at a time, in bytes."""
+
+
+class SourceError(Exception):
+    """What a form sends could not be read, or who is told of its progress raised.
+
+    It keeps the exception apart from those of the connection, which it may resemble: somebody
+    may send on what he receives from elsewhere.
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 @asynccontextmanager
@@ -30,31 +43,23 @@ async def open_form(form: FileForm) -> AsyncGenerator[FormStream, None]:
 
     Raises:
         OSError: the file cannot be opened.
+        FileError: it is nothing that can be sent.
     """
-    if isinstance(form.source, bytes):
-        content = io.BytesIO(form.source)
-
-        async def read(size: int) -> bytes:
-            await trio.lowlevel.checkpoint()
-            return content.read(size)
-
-        yield FormStream(form, len(form.source), read)
-        return
-    async with await trio.open_file(form.source, "rb") as file:
-        status = await trio.to_thread.run_sync(os.fstat, file.fileno())
-        yield FormStream(form, status.st_size, file.read)
+    async with open_content(form.source, form.filename) as content:
+        yield FormStream(form, content)
 
 
 class FormStream(httpx.AsyncByteStream):
-    """A form's body, of a length that is known before; made by `open_form`.
+    """A form's body, made by `open_form`.
+
+    Iterating raises nothing but `SourceError`.
 
     Args:
         form: The form.
-        size: Of its file, in bytes.
-        read: Reads so much of the file, or less; nothing at its end.
+        content: Of its file.
     """
 
-    def __init__(self, form: FileForm, size: int, read: Callable[[int], Awaitable[bytes]]) -> None:
+    def __init__(self, form: FileForm, content: Content) -> None:
         boundary = secrets.token_hex(16)
         head = "".join(
             f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
@@ -67,13 +72,15 @@ class FormStream(httpx.AsyncByteStream):
         )
         self._head = head.encode()
         self._tail = f"\r\n--{boundary}--\r\n".encode()
-        self._filename = form.filename
-        self._read_file = read
-        self._left = size
-        self.headers = (
-            ("Content-Type", f"multipart/form-data; boundary={boundary}"),
-            ("Content-Length", str(len(self._head) + size + len(self._tail))),
+        self._form = form
+        self._content = content
+        self._sent = 0
+        length = (
+            ("Transfer-Encoding", "chunked")
+            if content.size is None
+            else ("Content-Length", str(len(self._head) + content.size + len(self._tail)))
         )
+        self.headers = (("Content-Type", f"multipart/form-data; boundary={boundary}"), length)
         """The headers that the request needs."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -81,21 +88,39 @@ class FormStream(httpx.AsyncByteStream):
 
     async def __anext__(self) -> bytes:
         # No generator: nobody closes one when the request is cancelled.
-        if self._head:
-            piece, self._head = self._head, b""
-        elif self._left:
-            piece = await self._read()
-            self._left -= len(piece)
-        else:
-            piece, self._tail = self._tail, b""
+        try:
+            piece = await self._next()
+        except Exception as error:
+            raise SourceError(error) from error
         if not piece:
             raise StopAsyncIteration
         return piece
 
-    async def _read(self) -> bytes:
-        piece = await self._read_file(min(CHUNK, self._left))
+    async def _next(self) -> bytes:
+        if self._head:
+            piece, self._head = self._head, b""
+            return piece
+        if not self._tail:
+            return b""
+        if self._form.progress is not None:  # what was returned before has been sent
+            self._form.progress(self._sent, self._content.size)
+        piece = await self._read()
+        self._sent += len(piece)
         if not piece:
-            raise OSError(f"{self._filename!r} became shorter while it was sent")
+            piece, self._tail = self._tail, b""
+        return piece
+
+    async def _read(self) -> bytes:
+        if self._content.size is None:
+            return await self._content.read(CHUNK)
+        left = self._content.size - self._sent
+        piece = await self._content.read(min(CHUNK, left) or 1)
+        if bool(piece) != bool(left):
+            change = "longer" if piece else "shorter"
+            raise FileError(
+                f"{self._form.filename!r} became {change} while it was sent; the server has stored"
+                " nothing of it"
+            )
         return piece
 
 

@@ -1,9 +1,10 @@
-"""A nursery for tasks that serve a block and end with it."""
+"""Nurseries for tasks that serve a block and end with it, and for many of one kind."""
 
 from __future__ import annotations
 
+import math
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import trio
 
@@ -11,7 +12,10 @@ from ._errors import InternalError
 from ._util import raise_saving_context
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 @asynccontextmanager
@@ -64,3 +68,42 @@ async def open_service_nursery() -> AsyncGenerator[trio.Nursery, None]:
             raise
     if block_error is not None:
         raise_saving_context(block_error)
+
+
+async def map_concurrently(
+    function: Callable[[T], Awaitable[R]], items: Iterable[T], limit: float = math.inf
+) -> dict[T, R]:
+    """Call a function for each of several items, and return its results by them.
+
+    The first call that fails ends the others, and its exception comes out as it is, in no group.
+
+    Args:
+        function: Takes an item.
+        items: Hashable, and each there once.
+        limit: How many calls may run at once; at least 1.
+
+    Raises:
+        ValueError: `limit` is less than 1.
+    """
+    if limit < 1:
+        raise ValueError(f"at least one must be allowed at once, not {limit!r}")
+    waiting = dict.fromkeys(items)
+    results: dict[T, R] = {}
+    failures: list[Exception] = []
+
+    async def work() -> None:
+        try:
+            while waiting:
+                item = next(iter(waiting))
+                del waiting[item]
+                results[item] = await function(item)
+        except Exception as error:  # raised again below
+            failures.append(error)
+            nursery.cancel_scope.cancel("another call failed")
+
+    async with trio.open_nursery() as nursery:
+        for _ in range(int(min(limit, len(waiting)))):
+            nursery.start_soon(work)
+    if failures:
+        raise_saving_context(failures[0])
+    return results

@@ -7,7 +7,7 @@ Everything here works on plain JSON. A link is a list of a node id (a string) an
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from ._canvas import is_canvas
 from ._errors import WorkflowError, describe_node
@@ -20,6 +20,11 @@ if TYPE_CHECKING:
     from ._util import JSONObject
 
 CANDIDATES_SHOWN = 20
+
+TAKEN_FOR_A_LINK = (
+    "which servers take for a link when they run the node: a list of a text and a number cannot be"
+    " sent as a value"
+)
 
 SEED_INPUTS = ("seed", "noise_seed")
 """The inputs of which -1 means: draw one for each run."""
@@ -120,6 +125,19 @@ def as_link(value: object) -> tuple[str, int] | None:
             return None
 
 
+def is_link_to_servers(value: object) -> TypeGuard[list[Any]]:
+    """Tell whether servers read a list as a link, whatever its number is.
+
+    They do so when they run a node (comfy_execution/graph_utils.py, ``is_link``). A literal list
+    that is wrapped they have unwrapped by then, so that one like this cannot be sent at all.
+    """
+    match value:
+        case [str(), int() | float()]:
+            return True
+        case _:
+            return False
+
+
 def links_of(node: JSONObject) -> Iterator[tuple[str, str, int]]:
     """Yield each link of a node: the input's name, the node linked to, and its slot."""
     for name, value in node["inputs"].items():
@@ -213,6 +231,13 @@ def check_prompt(prompt: JSONObject) -> None:
         for name, value in node["inputs"].items():
             if is_list(value):
                 _check_list(prompt, node_id, name, value)
+            elif is_object(value) and is_link_to_servers(value.get("__value__")):
+                raise WorkflowError(
+                    f"input {name!r} of {name_node(node_id, node)} is the literal list"
+                    f" {value['__value__']}, {TAKEN_FOR_A_LINK}",
+                    node_id=node_id,
+                    input_name=name,
+                )
             _check_value(prompt, node_id, name, value)
     if (cycle := find_cycle(prompt)) is not None:
         path = " -> ".join(name_node(node_id, prompt[node_id]) for node_id in cycle)
@@ -231,13 +256,13 @@ def check_values(prompt: JSONObject) -> None:
 
 
 def _check_list(prompt: JSONObject, node_id: str, name: str, value: list[Any]) -> None:
-    link = as_link(value)
-    if link is not None and link[0] in prompt:
+    is_link = is_link_to_servers(value)
+    if is_link and value[0] in prompt:
         return
     where = f"input {name!r} of {name_node(node_id, prompt[node_id])}"
-    if link is not None:
+    if is_link:
         raise WorkflowError(
-            f"{where} links to node {link[0]!r}, which does not exist."
+            f"{where} links to node {value[0]!r}, which does not exist."
             f" The nodes are {list_nodes(prompt)}",
             node_id=node_id,
             input_name=name,

@@ -7,7 +7,7 @@ Routes and bodies are those of server.py of ComfyUI 0.3.40 and newer; every rout
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from urllib.parse import quote
 
 import attrs
@@ -25,7 +25,38 @@ from ._secrets import hide_secrets
 from ._util import is_list, is_object, one_line
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+    from os import PathLike
+
     from ._util import JSON, JSONObject
+
+
+class Readable(Protocol):
+    """A file that is open for reading bytes."""
+
+    def read(self, size: int, /) -> bytes:
+        """Return so many bytes or less; none at the end."""
+        ...
+
+
+class AsyncReadable(Protocol):
+    """The same with an asynchronous method, such as what `trio.open_file` returns."""
+
+    def read(self, size: int, /) -> Awaitable[bytes]:
+        """Return so many bytes or less; none at the end."""
+        ...
+
+
+FileSource: TypeAlias = "bytes | bytearray | memoryview | str | PathLike[str]"
+"""A file's content, or the path of a file here."""
+
+UploadSource: TypeAlias = (
+    "FileSource | Readable | AsyncReadable | AsyncIterable[bytes] | Iterable[bytes]"
+)
+"""Whatever a file's content can be read from."""
+
+Progress: TypeAlias = "Callable[[int, int | None], object]"
+"""Is called with how many bytes are through, and of how many; None if that is not known."""
 
 
 @attrs.frozen
@@ -36,13 +67,16 @@ class FileForm:
         fields: The other fields, in their order.
         name: Of the file's field.
         filename: Of the file, for the server.
-        source: Its content, or the path of a file here, which is read while it is sent.
+        source: Its content, the path of a file here, or what is read while it is sent; see
+            `comfy_trio._content`.
+        progress: Is told how much of the file has been sent.
     """
 
     fields: tuple[tuple[str, str], ...]
     name: str
     filename: str
-    source: bytes | str = attrs.field(repr=False)
+    source: UploadSource = attrs.field(repr=False)
+    progress: Progress | None = attrs.field(default=None, repr=False, eq=False)
 
 
 @attrs.frozen
@@ -56,6 +90,7 @@ class Request:
         json: The body, as JSON; None for no body.
         form: Or else the body, as a form.
         content: Or else the body, as it is.
+        headers: More headers; they go along with redirects, too.
     """
 
     method: str
@@ -64,6 +99,7 @@ class Request:
     json: Any = attrs.field(default=None, repr=False)
     form: FileForm | None = None
     content: bytes | None = attrs.field(default=None, repr=False)
+    headers: tuple[tuple[str, str], ...] = attrs.field(default=(), repr=False)
 
 
 @attrs.frozen

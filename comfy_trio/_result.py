@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, final, overload
 import attrs
 
 from ._errors import NodeErrors
+from ._output_files import output_files
 from ._typed_node import UINode
 
 if TYPE_CHECKING:
     from ._typed_node import Node
     from ._util import JSONObject
+    from ._wire_types import OutputFile
 
 U = TypeVar("U")
 
@@ -92,6 +94,18 @@ class JobResult(Mapping[str, "JSONObject"]):
 
     def __len__(self) -> int:
         return len(self.outputs)
+
+    def files(self, key: str | UINode[Any] | None = None) -> tuple[OutputFile, ...]:
+        """Return the files that an output names, each once, whatever the node calls them.
+
+        Args:
+            key: Which output, as for ``result[key]``. Default: all that the mapping holds.
+
+        Raises:
+            KeyError: there is no such output.
+        """
+        outputs = self.outputs if key is None else {"": self[key]}
+        return output_files({"": [output_files(output) for output in outputs.values()]})
 
     def _refused(self, key: str) -> list[NodeErrors]:
         return [

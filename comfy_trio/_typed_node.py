@@ -14,6 +14,7 @@ import attrs
 from ._errors import WorkflowError
 from ._node_fields import Chosen, Grows, InputField, Plain
 from ._out import Out, Slot
+from ._prompt import TAKEN_FOR_A_LINK, is_link_to_servers
 from ._util import is_object
 
 if TYPE_CHECKING:
@@ -109,7 +110,10 @@ def _take_one(value: object, field: InputField, where: str) -> object:
         return cast("object", value)
     if isinstance(value, Node):
         raise _refusal(f"{where} is given {type(value).__qualname__}, {_outputs_of(value)}", field)
-    return _take_literal(value, field, where)
+    taken = _take_literal(value, field, where)
+    if is_link_to_servers(taken):
+        raise _refusal(f"{where} is the literal list {taken}, {TAKEN_FOR_A_LINK}", field)
+    return taken
 
 
 def _outputs_of(node: Node) -> str:

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, final
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, final
 
 import attrs
 
-from ._errors import FileError, WorkflowError
+from ._errors import FileError, ResponseError, WorkflowError
 from ._picture_metadata import is_webp
 from ._replies import FileForm, Request, raise_for_status, require_object, unexpected
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ._replies import Reply
+    from ._replies import FileSource, Progress, Reply, UploadSource
     from ._wire_types import OutputFile
-
-FileSource: TypeAlias = "bytes | bytearray | str | os.PathLike[str]"
-"""A file's content, or the path of a file here."""
 
 FolderType: TypeAlias = Literal["input", "output", "temp"]
 """One of a server's folders."""
+
+FOLDERS: Final = ("input", "output", "temp")
 
 _SUFFIXES = (
     (b"\x89PNG\r\n", ".png"),
@@ -62,37 +62,39 @@ class Upload:
     """A file to be sent. Equal ones need to be sent but once.
 
     Args:
-        source: Its content, or its path.
+        source: What its content is read from; see `comfy_trio._content`.
         filename: Its name for the server.
         subfolder: Where in the folder.
         overwrite: Whether it takes the place of another file of the name.
         type: The folder.
+        original: The picture that gets its transparency, if it is a mask.
     """
 
-    source: bytes | str = attrs.field(repr=False)
+    source: UploadSource = attrs.field(repr=False)
     filename: str
     subfolder: str = ""
     overwrite: bool = False
     type: FolderType = "input"
+    original: UploadedFile | None = None
 
     @property
     def wanted_place(self) -> UploadedFile:
         """Where the server puts it, unless there is another file of its name."""
         return UploadedFile(self.filename, self.subfolder, self.type)
 
-    def request(self) -> Request:
+    def request(self, progress: Progress | None = None) -> Request:
         """Return the request that sends it."""
-        fields = (
+        fields: tuple[tuple[str, str], ...] = (
             ("type", self.type),
             ("subfolder", self.subfolder),
             ("overwrite", "true" if self.overwrite else "false"),
         )
-        # For all kinds of files, whatever its name says.
-        return Request(
-            "POST",
-            "/api/upload/image",
-            form=FileForm(fields, "image", self.filename, self.source),
-        )
+        route = "/api/upload/image"  # for all kinds of files, whatever its name says
+        if self.original is not None:
+            route = "/api/upload/mask"
+            fields = (*fields, ("original_ref", json.dumps(self.original.as_output())))
+        form = FileForm(fields, "image", self.filename, self.source, progress)
+        return Request("POST", route, form=form)
 
     def read_reply(self, reply: Reply) -> UploadedFile:
         """Return where the server put it.
@@ -106,6 +108,13 @@ class Upload:
                 f"the server refuses to store {self.filename!r} (subfolder {self.subfolder!r}, type"
                 f" {self.type!r}): the name may lead out of the folder, or be none"
             )
+        if reply.status == 500 and self.original is not None:
+            raise ResponseError(
+                f"the server could not give {self.original.reference!r} the transparency of"
+                f" {self.filename!r}: one of them may be no picture, or their sizes may differ"
+                f" ({reply.request.method} {reply.url} was answered with HTTP status 500)",
+                reply.summary(),
+            )
         raise_for_status(reply)
         match require_object(reply, "the name of the uploaded file"):
             case {"name": str() as name, **more} if name:
@@ -116,28 +125,31 @@ class Upload:
 
 
 def make_upload(
-    source: FileSource, filename: str | None = None, *, subfolder: str = "", **more: Any
+    source: UploadSource, filename: str | None = None, *, subfolder: str = "", **more: Any
 ) -> Upload:
     """Return the upload of a file; its name is that of the path, or follows from the content.
 
     Args:
-        source: A file's content, or the path of one here. A path is not looked at yet.
+        source: What its content is read from. A path is not looked at yet.
         filename: Its name for the server.
         subfolder: Where in the folder, with the separators of either system: servers take slashes.
         more: See `Upload`.
 
     Raises:
-        FileError: there is no name, it has folders in it, or it cannot be sent.
+        FileError: there is no name, it has folders in it, or it cannot be sent; or there is no such
+            folder.
     """
-    content = bytes(source) if isinstance(source, bytes | bytearray) else os.fspath(source)
+    content = plain_source(source)
     if filename is None:
-        filename = os.path.basename(content) if isinstance(content, str) else _name_of(content)
+        filename = _name_of(content)
     if not filename or "/" in filename or "\\" in filename or "\0" in filename:
         raise FileError(
             f"a file cannot be uploaded as {filename!r}: give its name alone, as filename=..., and"
             " the folder as subfolder=..."
         )
     upload = Upload(content, filename, subfolder.replace("\\", "/"), **more)
+    if upload.type not in FOLDERS:
+        raise FileError(f"there is no folder {upload.type!r}: the type is {', '.join(FOLDERS)}")
     try:
         upload.wanted_place.reference.encode()
     except UnicodeEncodeError:  # such names has who wrote them in another encoding
@@ -146,6 +158,30 @@ def make_upload(
             " text: give another name, as filename=..."
         ) from None
     return upload
+
+
+def plain_source(source: UploadSource) -> UploadSource:
+    """Return a file's content as bytes and its path as a string; other sources as they are."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        return bytes(source)
+    if isinstance(source, str | os.PathLike):
+        return os.fspath(source)
+    return source
+
+
+def make_attachment(source: FileSource, filename: str | None = None, **more: Any) -> Upload:
+    """Return an upload as `make_upload` does, of what can be read as often as a workflow is run.
+
+    Raises:
+        FileError: see `make_upload`; or the source can be read but once.
+    """
+    if not isinstance(plain_source(source), bytes | str):
+        raise FileError(
+            f"a {type(source).__name__} cannot be attached, since a workflow may be run again: give"
+            " the file's path or content, or upload it by Comfy.file and set the input to"
+            " uploaded.reference"
+        )
+    return make_upload(source, filename, **more)
 
 
 def check_places(uploads: Iterable[Upload]) -> None:
@@ -164,8 +200,24 @@ def check_places(uploads: Iterable[Upload]) -> None:
             )
 
 
-def _name_of(content: bytes) -> str:
-    """Name a picture by its content, so that sending it again adds no second file."""
+def _name_of(source: UploadSource) -> str:
+    """Return the name of a file; of a picture's content, so that sending it again adds no second.
+
+    Raises:
+        FileError: nothing gives it one.
+    """
+    if isinstance(source, bytes):
+        return _name_of_content(source)
+    path = source if isinstance(source, str) else getattr(source, "name", None)
+    if isinstance(path, str):
+        return os.path.basename(path)
+    raise FileError(
+        f"a {type(source).__name__} has no name; give filename=..., whose ending tells nodes what"
+        " it is"
+    )
+
+
+def _name_of_content(content: bytes) -> str:
     suffix = next((suffix for start, suffix in _SUFFIXES if content.startswith(start)), None)
     if is_webp(content):
         suffix = ".webp"

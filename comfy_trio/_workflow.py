@@ -14,7 +14,7 @@ from ._prompt import check_prompt, name_node, own_prompt, replace_value, split_p
 from ._prompt_json import write_json
 from ._queue_time import expand_prompt
 from ._structure_hash import structure_hash
-from ._upload import make_upload
+from ._upload import make_attachment
 from ._util import copy_json
 from ._workflow_source import FORMAT, FORMAT_VERSION, read_content, read_json
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from ._graph import Graph
+    from ._replies import FileSource
     from ._typed_node import Node
-    from ._upload import FileSource
     from ._util import JSONObject
     from ._workflow_source import WorkflowSource
 
@@ -405,7 +405,7 @@ class Workflow:
             FileError: the file has no name.
         """
         self._node(node_id, f"attach_image({node_id!r}, {input_name!r}, ...)")
-        upload = make_upload(source, filename, subfolder=subfolder, overwrite=overwrite)
+        upload = make_attachment(source, filename, subfolder=subfolder, overwrite=overwrite)
         self._attachments.attach(node_id, input_name, upload)
         return self
 

@@ -30,6 +30,7 @@ from comfy_trio import (
     Preview,
     Progress,
     ProgressPercent,
+    RequestTooLargeError,
     Started,
     WentMissingError,
     open_comfy,
@@ -235,7 +236,9 @@ async def test_ctrl_c_cancels_the_job_at_an_embedded_server(tmp_path: Path) -> N
 
 async def test_serve_serves_until_interrupted(tmp_path: Path) -> None:
     screen, out, err = piped()
-    options = ServeOptions(port=0, version="0.3.64", base_directory=str(tmp_path))
+    options = ServeOptions(
+        port=0, version="0.3.64", base_directory=str(tmp_path), max_upload_size=0.5
+    )
     with trio.fail_after(GENEROUS):
         async with trio.open_nursery() as nursery:
 
@@ -252,6 +255,9 @@ async def test_serve_serves_until_interrupted(tmp_path: Path) -> None:
             [url] = re.findall(r"Listening +(\S+)\n", out.getvalue())
             async with open_comfy(url) as comfy:
                 assert await comfy.node.checkpoints()
+                await comfy.file.upload(bytes(2**19 - 1000), filename="a.bin")
+                with pytest.raises(RequestTooLargeError, match=str(2**19)):
+                    await comfy.file.upload(bytes(2**19), filename="a.bin")
             signal.raise_signal(signal.SIGINT)
     assert (tmp_path / "output").is_dir()
     assert err.getvalue() == ""

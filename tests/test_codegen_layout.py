@@ -137,6 +137,7 @@ def test_literals() -> None:
     assert [literal(value) for value in (None, True, "a", 5)] == ["None", "True", '"a"', "5"]
     assert literal(float("nan")) is None
     assert literal(float("inf")) is None
+    assert eval(str(literal(10**400))) == 10**400
     assert literal([1]) is None
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from odd_declarations import core_and_packs, names, object_infos, strings
 
 from codegen.declarations import (
     Autogrow,
@@ -83,6 +84,7 @@ NO_NAMES = frozenset[str]()
         (marker_name, "FILE 3D", "FILE_3D_0302"),
         (marker_name, "list", "list_a330"),
         (marker_name, "3D", "TYPE_3D_fcff"),
+        (marker_name, "slot", "slot_6558"),
         (marker_name, "🎨", "TYPE_dbb0"),
         (alias_name, "sampler_name", "SamplerName"),
         (alias_name, "ckpt name.0", "CkptName0"),
@@ -136,21 +138,6 @@ def test_what_a_string_becomes(function: Callable[[str], str], text: str, name: 
 
 def is_name(text: str) -> bool:
     return text.isidentifier() and not keyword.iskeyword(text)
-
-
-# Characters that identifiers may have in the middle only, that change under normalisation or upper
-# case, that no encoding takes, and some that are plain.
-ODD_CHARACTERS = (
-    "\u00b7\u0345\u037a\u0387\u1369\u00df\u0149\u0130\u0131\ufb01\u00b2\u2460\u0301\ud800"
-)
-strings = st.text(
-    st.sampled_from("aAzZ_09 .+-/|\0日🎨" + ODD_CHARACTERS) | st.characters(), max_size=12
-)
-names = st.one_of(
-    strings,
-    st.sampled_from([*keyword.kwlist, "self", "title", "int", "Out", "T", "field", "object"]),
-    st.sampled_from(["a", "A", "a b", "a_b", "a.b", "A B", "AB", "a+", "aPlus", "APlus", "a_"]),
-)
 
 
 @given(strings)
@@ -388,7 +375,7 @@ FILES = [
 def test_files_are_merged_by_name() -> None:
     package = resolve(FILES)
     assert package.files == {"CkptName": ("a", "b", "c"), "LoraName": ()}
-    assert package.file_alias("ckpt_name", ("b", "a")) == "CkptName"
+    assert package.file_alias("core", "ckpt_name", ("b", "a")) == "CkptName"
     assert not any(pack.choices for pack in package.packs)
 
 
@@ -399,19 +386,20 @@ def test_files_of_numbered_inputs_are_those_of_one() -> None:
     inputs = [Input(name, files(name)) for name in NUMBERED]
     for strict in (False, True):
         package = resolve([node("N", *inputs)], strict_files=strict)
-        names = {package.file_alias(each.name, (each.name,)) for each in inputs}
+        names = {package.file_alias("core", each.name, (each.name,)) for each in inputs}
         assert {"LoraName", "Lora2xName", "Value2"} <= names
         assert strict or len(names) == 3
         for each in inputs:
-            assert each.name in package.files[package.file_alias(each.name, (each.name,))]
+            assert each.name in package.files[package.file_alias("core", each.name, (each.name,))]
 
 
 def test_strictly_files_that_differ_stay_apart() -> None:
     package = resolve(FILES, strict_files=True)
-    assert package.files == {"BCkptName": ("c", "a"), "CkptName": ("b", "a"), "LoraName": ()}
-    assert package.file_alias("ckpt_name", ("b", "a")) == "CkptName"
-    assert package.file_alias("ckpt name", ("c", "a")) == "BCkptName"
-    assert package.file_alias("lora_name", ()) == "LoraName"
+    assert package.files == {"PackCkptName": ("c", "a"), "CkptName": ("b", "a"), "LoraName": ()}
+    assert package.file_alias("core", "ckpt_name", ("b", "a")) == "CkptName"
+    assert package.file_alias("pack", "ckpt name", ("c", "a")) == "PackCkptName"
+    assert package.file_alias("pack", "ckpt name", ("b", "a")) == "CkptName"
+    assert package.file_alias("core", "lora_name", ()) == "LoraName"
 
 
 # Types
@@ -437,11 +425,11 @@ def test_types_and_unions_have_markers() -> None:
     assert package.unions == {("IMAGE", "INT"): "IMAGE_OR_INT"}
 
 
-def test_the_marker_of_a_union_makes_way_for_a_type() -> None:
+def test_a_type_makes_way_for_the_marker_of_a_union() -> None:
     outputs = [Output("o", ("A", "B")), Output("p", ("A_OR_B",))]
     package = resolve([node("N", outputs=outputs)])
-    assert package.types["A_OR_B"] == "A_OR_B"
-    assert package.unions["A", "B"].startswith("A_OR_B_")
+    assert package.types["A_OR_B"].startswith("A_OR_B_")
+    assert package.unions["A", "B"] == "A_OR_B"
 
 
 # Classes and what is in them
@@ -525,62 +513,6 @@ def test_nothing_is_a_package_too() -> None:
 
 
 # Whatever they are called
-
-lists = st.lists(st.sampled_from(["a", "b", 1, True, None]), min_size=1, max_size=5)
-types = st.sampled_from(["IMAGE", "int", "a", "A", "T", "my type", "*", "IMAGE,MASK", "INT,a"])
-
-
-def spec(
-    type_: st.SearchStrategy[Any], **settings: st.SearchStrategy[Any]
-) -> st.SearchStrategy[Any]:
-    """Declarations of an input."""
-    return st.tuples(type_, st.fixed_dictionaries(settings)).map(list)
-
-
-leaves = st.one_of(
-    spec(st.sampled_from(["INT", "STRING"])),
-    spec(lists),
-    spec(st.just("COMBO"), options=lists),
-    spec(st.just(["a.png"])),
-    spec(types),
-)
-
-
-def sections(specs: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    inputs = st.dictionaries(names, specs, max_size=4)
-    return st.fixed_dictionaries({"required": inputs, "optional": inputs})
-
-
-def growing(specs: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
-    choices = st.lists(st.fixed_dictionaries({"key": names, "inputs": sections(specs)}), max_size=3)
-    items: st.SearchStrategy[dict[str, Any]]
-    items = st.fixed_dictionaries({"required": st.fixed_dictionaries({"each": leaves})})
-    template = st.fixed_dictionaries(
-        {"input": items, "names": st.lists(names, min_size=1, max_size=5)}
-    )
-    return st.one_of(
-        spec(st.just("COMFY_DYNAMICCOMBO_V3"), options=choices),
-        spec(st.just("COMFY_DYNAMICSLOT_V3"), slotType=types, inputs=sections(specs)),
-        spec(st.just("COMFY_AUTOGROW_V3"), template=template),
-    )
-
-
-def object_infos(module: st.SearchStrategy[str]) -> st.SearchStrategy[dict[str, Any]]:
-    entry = st.fixed_dictionaries(
-        {
-            "input": sections(st.recursive(leaves, growing, max_leaves=4)),
-            "output": st.lists(st.one_of(types, lists), max_size=4),
-            "output_name": st.lists(names, max_size=4),
-            "python_module": module,
-            "category": names,
-        }
-    )
-    return st.dictionaries(names, entry, max_size=4)
-
-
-core_and_packs = object_infos(
-    st.sampled_from(["nodes", "comfy_api_nodes.x", "custom_nodes.a", "custom_nodes.a-b"])
-)
 
 
 def used_types(kind: Kind) -> Iterator[str]:
@@ -694,11 +626,16 @@ def test_order_makes_no_difference(info: dict[str, Any], rng: random.Random, str
     assert summary(packages[0]) == summary(packages[1])
 
 
-@given(core_and_packs, object_infos(st.just("custom_nodes.other")))
-def test_another_pack_makes_no_difference(info: dict[str, Any], more: dict[str, Any]) -> None:
-    alone = resolve(parse_object_info(info))
-    together = resolve(parse_object_info({**more, **info}))
+@given(core_and_packs, object_infos(st.just("custom_nodes.other")), st.booleans())
+def test_another_pack_makes_no_difference(
+    info: dict[str, Any], more: dict[str, Any], strict: bool
+) -> None:
+    alone = resolve(parse_object_info(info), strict_files=strict)
+    together = resolve(parse_object_info({**more, **info}), strict_files=strict)
     assert [pack for pack in together.packs if pack.name != "other"] == list(alone.packs)
+    assert alone.files_apart.items() <= together.files_apart.items()
+    assert alone.types.items() <= together.types.items()
+    assert alone.unions.items() <= together.unions.items()
 
 
 @pytest.mark.parametrize("path", [*FIXTURES.glob("*.json")], ids=lambda path: path.stem)

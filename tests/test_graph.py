@@ -117,7 +117,7 @@ def test_literal_lists_are_no_links() -> None:
     inputs = inputs_of(OddNames(colors=["red", "green"], anything={"a": ["1", 0]}))
     assert inputs["colors"] == {"__value__": ["red", "green"]}
     assert inputs["anything"] == {"a": ["1", 0]}
-    assert inputs_of(UnknownNode("X", {"pair": ["1", 0]}))["pair"] == {"__value__": ["1", 0]}
+    assert inputs_of(UnknownNode("X", {"pair": [1, "0"]}))["pair"] == {"__value__": [1, "0"]}
 
 
 def test_rows_by_prefix_and_by_name() -> None:

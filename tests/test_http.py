@@ -27,6 +27,7 @@ from comfy_trio._http import HttpClient
 from comfy_trio._network import NetworkTransport
 from comfy_trio._replies import QUEUE_LENGTH, Request, get, post
 from comfy_trio._routes._queue import QUEUE, read_queue
+from comfy_trio._upload import make_upload
 from comfy_trio.testing import open_embedded_server
 
 if TYPE_CHECKING:
@@ -232,6 +233,32 @@ async def test_a_kept_connection_that_the_server_closes_is_no_failure() -> None:
         assert (await client.request(request)).status == 200
         with pytest.raises(DisconnectedError):
             await client.request(request)
+
+
+@pytest.mark.parametrize("lingers", [True, False])
+async def test_an_answer_that_comes_before_all_is_sent(lingers: bool) -> None:
+    """Servers answer 413 while much is still to come, and hang up; some do so at once."""
+    taken = 0
+    over = trio.Event()
+
+    async def refuse(stream: trio.SocketStream) -> None:
+        nonlocal taken
+        async with stream:
+            while taken < 10**6:
+                taken += len(await stream.receive_some())
+            await stream.send_all(b"HTTP/1.1 413 Too large\r\ncontent-length: 4\r\n\r\nmuch")
+            while lingers and (data := await stream.receive_some()):
+                taken += len(data)
+        over.set()
+
+    upload = make_upload([bytes(10**6)] * 20, "a.bin")
+    async with listening(refuse) as url:
+        async with http_client(url) as client:
+            reply = await client.request(upload.request())
+            assert (reply.status, reply.content) == (413, b"much")
+            assert client.statistics().borrowed_tokens == 0
+        await over.wait()
+    assert (taken > 20 * 10**6) == lingers
 
 
 # --- TLS ------------------------------------------------------------------------------------------

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import struct
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import prompts
@@ -18,7 +16,6 @@ from comfy_trio import (
     EnqueueFailedError,
     ExecutionFailedError,
     Failed,
-    FileError,
     Finished,
     ImageReceived,
     JobEvent,
@@ -39,6 +36,8 @@ from comfy_trio import (
 from comfy_trio.testing import NodeResult, NodeRun, NodeType, open_embedded_server
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from trio.testing import MockClock
 
     from comfy_trio import Job
@@ -411,80 +410,6 @@ async def test_a_jobs_api_key_is_sent_along(autojump_clock: MockClock) -> None:
         ) as comfy:
             await comfy.run({"1": prompts.node("Paid")})
     assert seen == ["comfyui-key"]
-
-
-# --- Files ----------------------------------------------------------------------------------------
-
-
-async def test_a_file_that_is_gone(autojump_clock: MockClock, comfy: Comfy, tmp_path: Path) -> None:
-    file = {"filename": "gone.png", "subfolder": "", "type": "output"}
-    for attempt in (comfy.file.read(file), comfy.file.download(file, tmp_path)):
-        with pytest.raises(FileError, match=r"no file 'gone\.png'"):
-            await attempt
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.parametrize("file", [{}, {"filename": ""}, {"filename": 3}])
-async def test_what_names_no_file(
-    autojump_clock: MockClock, comfy: Comfy, file: dict[str, Any]
-) -> None:
-    with pytest.raises(FileError, match="names no file"):
-        await comfy.file.read(file)
-    with pytest.raises(FileError, match="names no file"):
-        comfy.file.url(file)
-
-
-@pytest.mark.parametrize(
-    ("filename", "written"),
-    [
-        ("../../evil.png", "evil.png"),
-        ("/etc/passwd", "passwd"),
-        ("a\\..\\b.png", "b.png"),
-        ("..", None),
-        ("x/", None),
-        ("a\0b", None),
-    ],
-)
-async def test_no_name_leads_out_of_the_directory(
-    autojump_clock: MockClock,
-    comfy: Comfy,
-    server: EmbeddedServer,
-    tmp_path: Path,
-    filename: str,
-    written: str | None,
-) -> None:
-    server.faults.answer("GET /view", 200, b"content")
-    target = tmp_path / "out"
-    target.mkdir()
-    if written is None:
-        with pytest.raises(FileError, match="no name for one here"):
-            await comfy.file.download({"filename": filename}, target)
-        assert list(target.iterdir()) == []
-    else:
-        path = await comfy.file.download({"filename": filename}, target)
-        assert Path(path) == target / written
-        assert [child.name for child in target.iterdir()] == [written]
-    assert list(tmp_path.iterdir()) == [target]
-
-
-async def test_a_download_that_breaks_leaves_nothing(
-    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer, tmp_path: Path
-) -> None:
-    result = await comfy.run(prompts.image())
-    (file,) = result["9"]["images"]
-    old = tmp_path / file["filename"]
-    old.write_bytes(b"old")
-    server.faults.hang("GET /view")
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(comfy.file.download, file, tmp_path)
-        # Deadlines are no use here: virtual time does not wait for the threads that touch files.
-        while "GET /view" not in server.statistics().requests:  # noqa: ASYNC110
-            await trio.lowlevel.checkpoint()
-        nursery.cancel_scope.cancel()
-    assert old.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [old]
-    await comfy.file.download(file, tmp_path)
-    assert struct.unpack(">I", old.read_bytes()[16:20]) == (64,)  # the PNG's width
 
 
 async def test_a_batch_of_big_previews(autojump_clock: MockClock, comfy: Comfy) -> None:

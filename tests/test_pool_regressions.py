@@ -293,6 +293,7 @@ async def test_a_node_that_hangs_is_left_by_a_deadline_and_the_job_runs_elsewher
             return (await comfy.run(only("Work"))).prompt_id
 
     async with open_farm("ab", lambda name: nodes[name]) as farm, open_pool_of(farm) as pool:
+        await trio.sleep(1)
         job = await pool.submit(work)
         prompt_id = await job.wait()
         assert [each.server_id for each in job.attempts] == ["a", "b"]

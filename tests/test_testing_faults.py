@@ -261,7 +261,7 @@ async def test_not_reading(autojump_clock: MockClock) -> None:
                 await socket.send("x")
         assert scope.cancelled_caught
         with trio.move_on_after(10) as scope:
-            await http.post("/upload/image", content=b"x" * 100_000)
+            await http.post("/upload/image", files={"image": ("a.bin", b"x" * 100_000)})
         assert scope.cancelled_caught
         server.faults.resume_reading()
         await socket.ping()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import trio
 from PIL import Image, PngImagePlugin
 
 from comfy_trio.testing import EmbeddedServer, open_embedded_server
+from comfy_trio.testing._files import FOLDERS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -35,10 +37,12 @@ RED, BLUE = png((255, 0, 0)), png((0, 0, 255))
 
 
 @asynccontextmanager
-async def open_client() -> AsyncGenerator[tuple[EmbeddedServer, httpx.AsyncClient], None]:
+async def open_client(
+    **options: Any,
+) -> AsyncGenerator[tuple[EmbeddedServer, httpx.AsyncClient], None]:
     with trio.fail_after(10**6):
         async with (
-            open_embedded_server() as server,
+            open_embedded_server(**options) as server,
             httpx.AsyncClient(
                 transport=server.transport.http_transport(), base_url=server.url
             ) as http,
@@ -79,13 +83,30 @@ async def test_uploads_to_other_places(autojump_clock: MockClock) -> None:
         assert stored.read_bytes() == b"sound"
 
 
+def left_behind(server: EmbeddedServer) -> list[str]:
+    return [path.name for path in server.files.root.iterdir() if path.name not in FOLDERS]
+
+
+@pytest.fixture
+def _no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run_sync(*_: object) -> None:
+        raise AssertionError("the embedded server uses no threads")
+
+    monkeypatch.setattr(trio.to_thread, "run_sync", run_sync)
+
+
+@pytest.mark.usefixtures("_no_threads")
 async def test_large_uploads_need_no_threads(autojump_clock: MockClock) -> None:
     async with open_client() as (server, http):
-        content = bytes(range(256)) * 2**14  # starlette would roll this over to disk, in a thread
+        content = bytes(range(256)) * 2**14
         await upload(http, content, "big.bin")
         assert (server.files.folder("input") / "big.bin").read_bytes() == content
+        assert not left_behind(server)
         reply = await http.get("/view?filename=big.bin&type=input")
         assert reply.content == content
+        await upload(http, content, "big.bin")
+        assert server.files.names("input") == ["big.bin"]
+        assert not left_behind(server)
 
 
 async def test_refused_uploads(autojump_clock: MockClock) -> None:
@@ -102,6 +123,86 @@ async def test_refused_uploads(autojump_clock: MockClock) -> None:
         assert (reply.status_code, reply.content) == (400, b"")
         assert (await upload(http, RED, type="models")).status_code == 500
         assert (await http.post("/upload/image", content=b"no form")).status_code == 400
+        for kind in ("multipart/form-data", "multipart/form-data; boundary=x"):
+            reply = await http.post("/upload/image", content=b"?", headers={"content-type": kind})
+            assert reply.status_code == 500
+
+
+async def test_forms_are_read_in_whatever_pieces(autojump_clock: MockClock) -> None:
+    body = (
+        b"--x\r\nContent-Disposition: form-data; name=subfolder\r\n\r\na/b\r\n"
+        b"--x\r\nContent-Type: image/png\r\n"
+        b'content-disposition: form-data; name="image"; filename="\xc3\xbc.png"\r\n\r\n'
+        b"\r\n--y\r\n--x-\r\n--x--\r\n"
+    )
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    async with open_client() as (server, http):
+        for size in (1, 7, len(body)):
+
+            async def pieces(size: int = size) -> AsyncGenerator[bytes, None]:  # noqa: ASYNC900
+                for start in range(0, len(body), size):
+                    yield body[start : start + size]
+
+            reply = await http.post("/upload/image", content=pieces(), headers=headers)
+            assert reply.json() == {"name": "ü.png", "subfolder": "a/b", "type": "input"}
+            content = (server.files.folder("input") / "a" / "b" / "ü.png").read_bytes()
+            assert content == b"\r\n--y\r\n--x-"
+
+
+async def test_uploads_that_break_off_leave_nothing(autojump_clock: MockClock) -> None:
+    async with open_client() as (server, http):
+        server.faults.break_connection("POST /upload/image", received=100_000)
+        with pytest.raises(httpx.RemoteProtocolError):
+            await upload(http, bytes(10**6))
+        assert not left_behind(server)
+        assert not server.files.names("input")
+        server.faults.break_connection("POST /upload/image", received=10**7)
+        assert (await upload(http, bytes(10**6))).status_code == 200
+
+
+async def test_replies_that_break_off(autojump_clock: MockClock) -> None:
+    async with open_client() as (server, http):
+        content = bytes(range(256)) * 1000
+        server.files.upload("f.bin", content, kind="output")
+        for size in (0, 1, 65536, 200_000):
+            server.faults.break_connection("GET /view", sent=size)
+            got = bytearray()
+            with pytest.raises(httpx.RemoteProtocolError):
+                async with http.stream("GET", "/view?filename=f.bin") as reply:
+                    assert reply.status_code == 200
+                    async for chunk in reply.aiter_raw():
+                        got += chunk
+            assert got == content[:size]
+        for size in (len(content), 10**7):
+            server.faults.break_connection("GET /view", sent=size)
+            assert (await http.get("/view?filename=f.bin")).content == content
+
+
+async def test_too_large_an_upload(autojump_clock: MockClock) -> None:
+    async with open_client(max_upload_size=1000) as (server, http):
+        reply = await upload(http, bytes(10**6))
+        assert reply.status_code == 413
+        assert reply.text == "Maximum request body size 1000 exceeded."
+        assert not left_behind(server)
+        assert trio.current_time() == 0
+        assert server.statistics().connections == 0
+
+
+@pytest.mark.parametrize(("version", "suffix"), [("0.19.0", ""), ("0.20.0", " [temp]")])
+async def test_names(version: str, suffix: str, autojump_clock: MockClock) -> None:
+    async with open_client(version=version) as (server, http):
+        for age, name in enumerate((".hidden", "b.png", "a.png")):
+            server.files.upload(name, b"...", kind="temp")
+            os.utime(server.files.folder("temp") / name, (100 - age, 100 - age))
+        server.files.upload("c.png", b"...", kind="temp", subfolder="sub")
+        names = (await http.get("/internal/files/temp")).json()
+        assert names[-2:] == [f"b.png{suffix}", f"a.png{suffix}"]
+        assert names[:-2] == ([] if suffix else [".hidden"])
+        reply = await http.get("/internal/files/models")
+        assert (reply.status_code, reply.json()) == (400, {"error": "Invalid directory type"})
+        assert (await http.get("/api/internal/files/temp")).status_code == 404
+        paths = (await http.get("/internal/folder_paths")).json()
+        assert paths["checkpoints"] == [str(server.files.root / "models" / "checkpoints")]
 
 
 async def test_masks(autojump_clock: MockClock) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -89,6 +89,34 @@ async def test_uploads_and_limits() -> None:
         assert (await http.post("/upload/image", files=files)).json()["name"] == "x.bin"
         files = {"image": ("x.bin", b"x" * 110_000)}
         assert (await http.post("/upload/image", files=files)).status_code == 413
+        # The server reads on for a while, or else its reply might not be found.
+        files = {"image": ("x.bin", bytes(20 * 2**20))}
+        assert (await http.post("/upload/image", files=files)).status_code == 413
+
+
+async def test_bodies_that_break_off() -> None:
+    async with open_tcp() as (server, url, http):
+        content = bytes(range(256)) * 4000
+        server.files.upload("f.bin", content, kind="output")
+        server.faults.break_connection("GET /view", sent=300_000)
+        got = bytearray()
+        with pytest.raises(httpx.RemoteProtocolError):
+            async with http.stream("GET", "/view?filename=f.bin") as reply:
+                async for chunk in reply.aiter_raw():
+                    got += chunk
+        assert got == content[:300_000]
+        server.faults.break_connection("POST /upload/image", received=300_000)
+        port = int(url.rpartition(":")[2])
+        async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+            head = (
+                "POST /upload/image HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n"
+                "content-type: multipart/form-data; boundary=x\r\n\r\n--x\r\n"
+                "content-disposition: form-data; name=image; filename=x.bin\r\n\r\n"
+            )
+            with suppress(trio.BrokenResourceError):
+                await stream.send_all(head.encode() + content[:900_000])
+                assert await stream.receive_some() == b""
+        assert not server.files.names("input")
 
 
 async def test_a_base_path_and_one_engine_for_both_fronts() -> None:

@@ -288,7 +288,7 @@ json_values = st.recursive(
                 st.sampled_from(["text", "width", "seed", "images", "clip"])
                 | st.text(st.characters()),
                 json_values.map(
-                    lambda value: {"__value__": value} if isinstance(value, list) else value
+                    lambda value: {"__value__": [value]} if isinstance(value, list) else value
                 ),
                 max_size=4,
             ),

@@ -136,6 +136,7 @@ def test_a_node_without_outputs_is_no_link() -> None:
         ({"a": [1, {2}]}, r"OddNames.anything\['a'\]\[1\] is given set, which is neither"),
         (math.inf, "OddNames.anything is inf, which JSON does not have"),
         ([IMAGE], r"OddNames.anything\[0\] is a link, which can be no part of a literal value"),
+        (("a", 0), r"OddNames.anything is the literal list \['a', 0\], which servers take for a "),
     ],
 )
 def test_what_is_no_json(value: object, message: str) -> None:

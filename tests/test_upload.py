@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import os
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import prompts
 import pytest
 import trio
@@ -22,6 +24,7 @@ from comfy_trio import (
     UploadedFile,
     Workflow,
     WorkflowError,
+    _content,
     open_comfy,
 )
 from comfy_trio._multipart import CHUNK, open_form
@@ -30,6 +33,8 @@ from comfy_trio._util import as_object
 from comfy_trio.testing import open_embedded_server
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from trio.testing import MockClock
 
     from comfy_trio.testing import EmbeddedServer
@@ -152,20 +157,295 @@ async def test_a_file_is_sent_as_browsers_send_it(
     ]
 
 
+@pytest.mark.parametrize("how", ["path", "file"])
+@pytest.mark.parametrize(("size", "change"), [(2 * CHUNK, "shorter"), (9 * CHUNK, "longer")])
 async def test_a_file_that_changes_while_it_is_sent(
-    autojump_clock: MockClock, tmp_path: Path
+    autojump_clock: MockClock,
+    comfy: Comfy,
+    server: EmbeddedServer,
+    tmp_path: Path,
+    how: str,
+    size: int,
+    change: str,
 ) -> None:
-    file = tmp_path / "a.png"
-    file.write_bytes(b"12345")
-    async with open_form(FileForm((), "image", "a.png", str(file))) as stream:
-        length = int(dict(stream.headers)["Content-Length"])
-        file.write_bytes(b"123456789")
-        assert len(b"".join([piece async for piece in stream])) == length
-    async with open_form(FileForm((), "image", "a.png", str(file))) as stream:
-        file.write_bytes(b"1")
-        with pytest.raises(OSError, match=r"'a\.png' became shorter while it was sent"):
-            async for _ in stream:
-                pass
+    path = tmp_path / "a.bin"
+    path.write_bytes(bytes(4 * CHUNK))
+
+    def changing(sent: int, total: int | None) -> None:
+        assert total == 4 * CHUNK
+        if sent == CHUNK:
+            os.truncate(path, size)
+
+    with path.open("rb") as file:
+        source = file if how == "file" else path
+        with pytest.raises(FileError, match=rf"'a\.bin' became {change} while it was sent"):
+            await comfy.file.upload(source, progress=changing)
+    await trio.testing.wait_all_tasks_blocked()
+    assert not server.files.names("input")
+    assert comfy._session.http.statistics().borrowed_tokens == 0
+
+
+class Slow:
+    """A file with an asynchronous method, as other libraries have them."""
+
+    name = "/somewhere/slow.bin"
+
+    def __init__(self, content: bytes) -> None:
+        self._file = io.BytesIO(content)
+
+    async def read(self, size: int) -> bytes:
+        await trio.lowlevel.checkpoint()
+        return self._file.read(min(size, 1000))
+
+
+async def pieces_of(content: bytes, size: int) -> AsyncGenerator[bytes, None]:  # noqa: ASYNC900
+    for start in range(0, len(content), size):
+        yield content[start : start + size]
+        await trio.lowlevel.checkpoint()
+        yield b""
+
+
+CONTENT = bytes(number % 251 for number in range(2 * CHUNK + 12345))
+
+
+def fill(pipe: int) -> None:
+    with open(pipe, "wb") as file:
+        file.write(CONTENT)
+
+
+@asynccontextmanager
+async def opened(kind: str, path: Path) -> AsyncGenerator[Any, None]:
+    """A source of `CONTENT`, of some kind, which is at a path, too."""
+    match kind:
+        case "bytes" | "bytearray" | "memoryview":
+            yield {"bytes": bytes, "bytearray": bytearray, "memoryview": memoryview}[kind](CONTENT)
+        case "path":
+            yield path
+        case "string":
+            yield str(path)
+        case "file":
+            with path.open("rb") as file:
+                yield file
+        case "unbuffered file":
+            with path.open("rb", buffering=0) as raw:
+                yield raw
+        case "BytesIO":
+            yield io.BytesIO(CONTENT)
+        case "trio file":
+            async with await trio.open_file(path, "rb") as trio_file:
+                yield trio_file
+        case "wrapped file":
+            yield trio.wrap_file(io.BytesIO(CONTENT))
+        case "pipe":
+            reading, writing = os.pipe()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(trio.to_thread.run_sync, fill, writing)
+                with io.FileIO(reading) as pipe:
+                    yield pipe
+        case "other file":
+            yield Slow(CONTENT)
+        case "async generator":
+            yield pieces_of(CONTENT, 100_000)
+        case "list":
+            yield [CONTENT[:5], b"", memoryview(CONTENT)[5:], bytearray()]
+        case _:
+            assert kind == "generator"
+            yield (CONTENT[start : start + 7000] for start in range(0, len(CONTENT), 7000))
+
+
+SIZED = (
+    *("bytes", "bytearray", "memoryview", "path", "string", "file", "unbuffered file", "BytesIO"),
+    *("trio file", "wrapped file"),
+)
+UNSIZED = ("pipe", "other file", "async generator", "list", "generator")
+
+
+@pytest.mark.parametrize("kind", [*SIZED, *UNSIZED])
+async def test_all_kinds_of_sources(
+    autojump_clock: MockClock, comfy: Comfy, tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(CONTENT)
+    told: list[tuple[int, int | None]] = []
+
+    def tell(sent: int, total: int | None) -> None:
+        told.append((sent, total))
+
+    async with opened(kind, path) as source:
+        uploaded = await comfy.file.upload(source, filename="b.bin", progress=tell)
+    assert await comfy.file.read(uploaded) == CONTENT
+    total = None if kind in UNSIZED else len(CONTENT)
+    assert told[0] == (0, total)
+    assert told[-1] == (len(CONTENT), total)
+    assert told == sorted(told, key=lambda each: each[0])
+    assert len(told) > 2
+
+
+@pytest.mark.parametrize("kind", [*SIZED, *UNSIZED])
+async def test_all_kinds_of_sources_over_tcp(
+    server: EmbeddedServer, tmp_path: Path, kind: str
+) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(CONTENT)
+    with trio.fail_after(60):
+        async with server.listen() as url, open_comfy(url) as comfy, opened(kind, path) as source:
+            uploaded = await comfy.file.upload(source, filename="b.bin")
+            assert await comfy.file.read(uploaded) == CONTENT
+
+
+async def test_open_files_have_names_and_stay_open(
+    autojump_clock: MockClock, comfy: Comfy, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"0123456789")
+    with path.open("rb") as file:
+        file.seek(4)
+        uploaded = await comfy.file.upload(file)
+        assert uploaded.filename == "a.bin"
+        assert await comfy.file.read(uploaded) == b"456789"
+        assert file.read() == b""
+        assert (await comfy.file.upload(file, filename="empty")).filename == "empty"
+    async with await trio.open_file(path, "rb") as trio_file:
+        assert (await comfy.file.upload(trio_file, overwrite=True)).filename == "a.bin"
+    assert (await comfy.file.upload(Slow(b"1"))).filename == "slow.bin"
+    for nameless in (io.BytesIO(), pieces_of(b"", 1), [b""]):
+        with pytest.raises(FileError, match="has no name; give filename="):
+            await comfy.file.upload(nameless)
+
+
+def closed_file() -> Any:
+    file = io.BytesIO()
+    file.close()
+    return file
+
+
+async def test_what_cannot_be_read_is_told_before_anything_is_sent(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("text")
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    before = server.statistics().requests
+    with path.open() as text, path.open("ab") as writing, path.open("rb") as shut:
+        shut.close()
+        sources: list[tuple[Any, type[Exception], str]] = [
+            (tmp_path / "none.png", FileNotFoundError, r"none\.png"),
+            (tmp_path, IsADirectoryError, str(tmp_path)),
+            (fifo, FileError, "is no regular file"),
+            (path / "below", NotADirectoryError, "below"),
+            (text, FileError, "is open as text: open it in binary mode"),
+            (io.StringIO("text"), FileError, "is open as text"),
+            (writing, FileError, "cannot be read: .*not readable|cannot be read: read"),
+            (shut, FileError, "cannot be read: .*closed"),
+            (closed_file(), FileError, "cannot be read: .*closed"),
+            (3, FileError, "cannot be read from a int: give bytes, a path, an open file"),
+        ]
+        for source, error, message in sources:
+            with pytest.raises(error, match=message):
+                await comfy.file.upload(source, filename="a.png")
+    with pytest.raises(FileError, match="there is no folder 'models': the type is input, output"):
+        await comfy.file.upload(b"", filename="a.png", type="models")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert server.statistics().requests == before
+
+
+async def test_a_file_that_is_not_ours_to_read(
+    autojump_clock: MockClock,
+    comfy: Comfy,
+    server: EmbeddedServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(path: str, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", path)
+
+    path = tmp_path / "a.png"
+    path.write_bytes(b"")
+    monkeypatch.setattr(_content, "open", refuse, raising=False)  # root may read everything
+    with pytest.raises(PermissionError, match=r"a\.png"):
+        await comfy.file.upload(path)
+    assert UPLOAD not in server.statistics().requests
+
+
+class Failing(io.BytesIO):
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.tell() >= CHUNK:
+            raise OSError("the disk is broken")
+        return super().read(size)
+
+
+class NonBlocking(io.BytesIO):
+    def read(self, size: int | None = -1, /) -> Any:
+        return super().read(size) or None if size else b""
+
+
+async def test_sources_that_fail_on_the_way(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    received = httpx.ReadError("another server hung up")
+
+    async def relayed() -> AsyncGenerator[bytes, None]:  # noqa: ASYNC900
+        yield b"some"
+        raise received
+
+    def failing_progress(sent: int, total: int | None) -> None:
+        raise LookupError(f"{sent} of {total}")
+
+    sources: list[tuple[Any, type[Exception], str]] = [
+        (Failing(bytes(3 * CHUNK)), OSError, "the disk is broken"),
+        (NonBlocking(), FileError, "gave a NoneType, not bytes: it may be open without blocking"),
+        (relayed(), httpx.ReadError, "another server hung up"),
+        ([b"1", "2"], FileError, "the pieces of 'a' are bytes; one is a str"),
+        (iter([b"1", 2]), FileError, "the pieces of 'a' are bytes; one is a int"),
+    ]
+    for source, error, message in sources:
+        with pytest.raises(error, match=message):
+            await comfy.file.upload(source, filename="a", progress=None)
+    with pytest.raises(LookupError, match="0 of 5"):
+        await comfy.file.upload(b"12345", filename="a", progress=failing_progress)
+    await trio.testing.wait_all_tasks_blocked()
+    assert not server.files.names("input")
+    assert comfy._session.http.statistics().borrowed_tokens == 0
+
+
+async def test_an_async_generator_is_closed_whatever_happens(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    closed: list[str] = []
+
+    async def endless(name: str) -> AsyncGenerator[bytes, None]:  # noqa: ASYNC900
+        try:
+            while True:
+                yield b"x" * 1000
+                await trio.sleep(1)
+        finally:
+            with trio.CancelScope(shield=True):
+                await trio.sleep(0.1)
+            closed.append(name)
+
+    with trio.move_on_after(5):
+        await comfy.file.upload(endless("cancelled"), filename="a")
+    server.faults.break_connection(UPLOAD, received=5000)
+    with pytest.raises(DisconnectedError):
+        await comfy.file.upload(endless("broken"), filename="a")
+
+    def fail(sent: int, total: int | None) -> None:
+        if sent:
+            raise LookupError("told of progress")
+
+    with pytest.raises(LookupError, match="told of progress"):
+        await comfy.file.upload(endless("failed"), filename="a", progress=fail)
+    assert closed == ["cancelled", "broken", "failed"]
+
+
+def test_only_what_can_be_read_again_can_be_attached() -> None:
+    for source in (io.BytesIO(), [b""]):
+        unfit: Any = source
+        with pytest.raises(FileError, match="cannot be attached, since a workflow may be run ag"):
+            loading().attach_image("1", "image", unfit, filename="a.png")
+        with pytest.raises(FileError, match="cannot be attached"):
+            loading().attach_folder("x", {"a.png": unfit})
+    loading().attach_image("1", "image", memoryview(png()))
 
 
 async def test_what_the_server_says_of_an_upload(

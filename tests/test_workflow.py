@@ -248,8 +248,9 @@ def test_what_is_no_json(tmp_path: Path) -> None:
         Workflow.from_json("[" * 100_000)
 
 
-def test_dangling_links() -> None:
-    workflow = Workflow(prompt()).set("3.inputs.undeclared", ["77", 0])
+@pytest.mark.parametrize("slot", [0, True, 0.5])
+def test_dangling_links(slot: object) -> None:
+    workflow = Workflow(prompt()).set("3.inputs.undeclared", ["77", slot])
     with pytest.raises(WorkflowError, match="links to node '77', which does not exist") as caught:
         workflow.check()
     assert (caught.value.node_id, caught.value.input_name) == ("3", "undeclared")
@@ -262,10 +263,21 @@ def test_links_by_number() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [[], [1, 2], ["a"], ["a", "b"], ["4", True], {"__value__": ["77", 0]}]
+    "value", [[], [1, 2], ["a"], ["a", "b"], ["4", True], {"__value__": ["77", "0"]}]
 )
 def test_lists_that_are_no_links_are_left_to_the_server(value: object) -> None:
     Workflow(prompt()).set("3.inputs.extra", value).check()
+
+
+@pytest.mark.parametrize("value", [["77", 0], ["4", 0], ["a", 0.5], ["a", True]])
+def test_literal_lists_that_servers_take_for_links(value: list[object]) -> None:
+    """They are unwrapped before the server looks for links, and one to no node ends its worker."""
+    workflow = Workflow(prompt()).set("3.inputs.extra", {"__value__": value})
+    with pytest.raises(
+        WorkflowError, match="which servers take for a link when they run"
+    ) as caught:
+        workflow.check()
+    assert (caught.value.node_id, caught.value.input_name) == ("3", "extra")
 
 
 def test_cycles_are_told_with_their_path() -> None:

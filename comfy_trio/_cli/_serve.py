@@ -12,6 +12,7 @@ from cyclopts import Parameter, validators
 
 from ..testing import open_embedded_server
 from ..testing._diffusion_nodes import DEFAULT_SECONDS_PER_STEP
+from ..testing._server import MAX_UPLOAD_SIZE
 from ..testing._versions import DEFAULT_VERSION, capabilities
 from ._screen import Screen
 from ._supervise import CommandError, supervise
@@ -34,6 +35,7 @@ class ServeOptions:
     version: str = DEFAULT_VERSION
     seconds_per_step: float = DEFAULT_SECONDS_PER_STEP
     base_directory: str | None = None
+    max_upload_size: float = MAX_UPLOAD_SIZE / 2**20
 
 
 async def serve(
@@ -45,6 +47,9 @@ async def serve(
         float, Parameter(validator=validators.Number(gte=0))
     ] = DEFAULT_SECONDS_PER_STEP,
     base_directory: str | None = None,
+    max_upload_size: Annotated[
+        float, Parameter(validator=validators.Number(gt=0))
+    ] = MAX_UPLOAD_SIZE / 2**20,
 ) -> int:
     """Run the embedded server until Ctrl-C. It speaks as ComfyUI does, and holds no model.
 
@@ -55,6 +60,7 @@ async def serve(
         seconds_per_step: How long a step of a sampler takes.
         base_directory: Where its directories input, output and temp are. Default: a temporary
             directory, deleted in the end.
+        max_upload_size: The largest request body in MiB, as with ComfyUI.
     """
     options = ServeOptions(
         host=host,
@@ -62,6 +68,7 @@ async def serve(
         version=version,
         seconds_per_step=seconds_per_step,
         base_directory=base_directory,
+        max_upload_size=max_upload_size,
     )
     return await supervise(partial(run_serve, options), Screen(), until_interrupted=True)
 
@@ -76,6 +83,7 @@ async def run_serve(options: ServeOptions, screen: Screen) -> None:
         version=options.version,
         seconds_per_step=options.seconds_per_step,
         base_directory=options.base_directory,
+        max_upload_size=round(options.max_upload_size * 2**20),
     ) as server:
         try:
             async with server.listen(options.host, options.port) as url:

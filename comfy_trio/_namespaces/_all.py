@@ -10,6 +10,7 @@ from .._submitter import Submitter
 if TYPE_CHECKING:
     from .._session import Session
     from .._util import JSONObject
+    from ._assets import AssetNamespace
     from ._feature_flags import FeatureFlagsNamespace
     from ._file import FileNamespace
     from ._history import HistoryNamespace
@@ -34,6 +35,13 @@ class Namespaces:
     @cached_property
     def _submitter(self) -> Submitter:
         return Submitter(self._session, self, self._extra_data)
+
+    @cached_property
+    def assets(self) -> AssetNamespace:
+        """Files that the server keeps track of, by content and with tags."""
+        from ._assets import AssetNamespace
+
+        return AssetNamespace._create(self._session.http)
 
     @cached_property
     def feature_flags(self) -> FeatureFlagsNamespace:
@@ -64,6 +72,13 @@ class Namespaces:
         return JobsNamespace._create(self._session)
 
     @cached_property
+    def manager(self) -> ManagerNamespace:
+        """Packs of custom nodes, where ComfyUI-Manager is installed."""
+        from ._manager import ManagerNamespace
+
+        return ManagerNamespace._create(self._session)
+
+    @cached_property
     def misc(self) -> MiscNamespace:
         """What the server has besides nodes and models."""
         from ._misc import MiscNamespace
@@ -78,20 +93,6 @@ class Namespaces:
         return ModelNamespace._create(self._session.http)
 
     @cached_property
-    def node(self) -> NodeNamespace:
-        """The classes of nodes that the server has."""
-        from ._node import NodeNamespace
-
-        return NodeNamespace._create(self._session.http)
-
-    @cached_property
-    def manager(self) -> ManagerNamespace:
-        """Packs of custom nodes, where ComfyUI-Manager is installed."""
-        from ._manager import ManagerNamespace
-
-        return ManagerNamespace._create(self._session)
-
-    @cached_property
     def monitor(self) -> MonitorNamespace:
         """What the server's machine is busy with, where Crystools is installed."""
         from ._monitor import MonitorNamespace
@@ -99,11 +100,11 @@ class Namespaces:
         return MonitorNamespace._create(self._session)
 
     @cached_property
-    def terminal(self) -> TerminalNamespace:
-        """The server's log."""
-        from ._terminal import TerminalNamespace
+    def node(self) -> NodeNamespace:
+        """The classes of nodes that the server has."""
+        from ._node import NodeNamespace
 
-        return TerminalNamespace._create(self._session)
+        return NodeNamespace._create(self._session.http)
 
     @cached_property
     def queue(self) -> QueueNamespace:
@@ -118,6 +119,13 @@ class Namespaces:
         from ._system import SystemNamespace
 
         return SystemNamespace._create(self._session)
+
+    @cached_property
+    def terminal(self) -> TerminalNamespace:
+        """The server's log."""
+        from ._terminal import TerminalNamespace
+
+        return TerminalNamespace._create(self._session)
 
     @cached_property
     def user(self) -> UserNamespace:

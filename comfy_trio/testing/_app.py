@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, urlsplit
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 _log: Final = logging.getLogger("comfy_trio.testing")
 
+LINGER: Final = 10.0
+"""Seconds for which a server reads on after it has refused a body, as the real one does."""
+
 WEBSOCKET_ROUTE: Final = "GET /ws"
 UNKNOWN_ROUTE: Final = "unknown"
 """What requests that no route fits are counted as."""
@@ -32,8 +36,8 @@ UNKNOWN_ROUTE: Final = "unknown"
 
 def route_name(route: Route) -> str:
     """The name of a route for faults and statistics: its method and path, without ``/api``."""
-    methods = (route.methods or set()) - {"HEAD"}
-    path = route.path.removeprefix("/api").replace(":path}", "}")
+    methods = (route.methods or set()) - {"HEAD"} or {"HEAD"}
+    path = re.sub(r":\w+}", "}", route.path.removeprefix("/api"))
     return f"{min(methods)} {path}"
 
 
@@ -144,6 +148,9 @@ class Application:
             return
         if fault.after and scope["type"] == "http":
             await app(scope, receive, _swallow)
+        if fault.received is not None or fault.sent is not None:
+            await self._serve_partly(fault, app, scope, receive, send)
+            return
         if isinstance(fault.outcome, CannedReply):
             reply = Response(
                 fault.outcome.body,
@@ -155,6 +162,40 @@ class Application:
             self._lose(scope)
         else:
             await _until_gone(receive)
+
+    async def _serve_partly(
+        self, fault: Fault, app: ASGIApp, scope: Scope, receive: Receive, send: Send
+    ) -> None:
+        """Serve a request until so much of either body has passed, and break the connection."""
+        incoming, outgoing = fault.received, fault.sent
+        broken = False
+
+        async def counting_receive() -> Message:
+            nonlocal incoming, broken
+            message = await receive()
+            if incoming is not None and message["type"] == "http.request":
+                incoming -= len(message["body"])
+                if incoming <= 0:
+                    broken = True
+                    self._lose(scope)
+                    return {"type": "http.disconnect"}
+            return message
+
+        async def counting_send(message: Message) -> None:
+            nonlocal outgoing
+            if broken:
+                raise OSError("the connection is broken")
+            body = message.get("body", b"")
+            if outgoing is None or len(body) <= outgoing:
+                if outgoing is not None:
+                    outgoing -= len(body)
+                await send(message)
+                return
+            await send({**message, "body": body[:outgoing], "more_body": True})
+            self._lose(scope)
+            raise OSError("the connection is broken")
+
+        await app(scope, counting_receive, counting_send)
 
     def _lose(self, scope: Scope) -> None:
         """Break the connection of a request."""
@@ -178,7 +219,7 @@ class Application:
             self._restart()
             self._lose(scope)
         except PayloadTooLarge as exc:
-            await text_reply(str(exc), 413)(scope, receive, send)
+            await _answer_early(text_reply(str(exc), 413), receive, send)
         except OSError:
             if started:
                 raise  # the client has gone
@@ -219,6 +260,21 @@ async def _not_found(scope: Scope, receive: Receive, send: Send) -> None:
 
 async def _swallow(message: Message) -> None:
     await trio.lowlevel.checkpoint()
+
+
+async def _answer_early(reply: Response, receive: Receive, send: Send) -> None:
+    """Reply to a request that is still coming in, and throw away what comes of it.
+
+    Like the real server, this does not hang up at once: a client that is still sending might not
+    find the reply.
+    """
+    headers = {"type": "http.response.start", "status": reply.status_code}
+    await send({**headers, "headers": reply.raw_headers})
+    await send({"type": "http.response.body", "body": reply.body, "more_body": True})
+    with trio.move_on_after(LINGER):
+        while (await receive()).get("more_body", False):
+            pass
+    await send({"type": "http.response.body"})
 
 
 async def _until_gone(receive: Receive) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from comfy_trio._util import JSONObject
 
+    from ._asset_store import AssetStore
     from ._files import FileStore
     from ._hub import Hub
     from ._node_type import NodeType
@@ -34,6 +35,7 @@ class Engine:
         nodes: Node types by class name.
         files: The server's folders.
         version: What the server can do.
+        assets: Where the files of outputs are registered, if they are.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Engine:
         nodes: Mapping[str, NodeType],
         files: FileStore,
         version: PlayedVersion,
+        assets: AssetStore | None = None,
     ) -> None:
         self.hub = hub
         self.version = version
@@ -56,6 +59,7 @@ class Engine:
             version=version,
             now=self.now,
             terminal=self.terminal,
+            assets=assets,
         )
         self._incarnation = trio.CancelScope()
         self._reset()

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from comfy_trio._util import JSONObject
 
+    from ._asset_store import AssetStore
     from ._cache import OutputCache
     from ._files import FileStore
     from ._node_type import NodeType
@@ -45,6 +46,7 @@ class Workshop:
         version: What the server can do.
         now: The time in ms since 1970.
         terminal: Where it is told what happens.
+        assets: Where the files of outputs are registered, if they are.
     """
 
     nodes: Mapping[str, NodeType]
@@ -54,6 +56,7 @@ class Workshop:
     version: PlayedVersion
     now: Callable[[], int]
     terminal: Terminal
+    assets: AssetStore | None = None
 
 
 class _Interrupted(Exception):
@@ -337,6 +340,8 @@ class Execution:
         # The real server sends whatever a node gives, and dies of what is no JSON; here the
         # node is to blame.
         output = json.loads(json.dumps(output))
+        if self._shop.assets is not None:
+            output = self._shop.assets.register_outputs(output, self._prompt_id)
         meta = {
             "node_id": node_id,
             "display_node": node_id,

@@ -58,6 +58,8 @@ class Fault:
     after: bool
     delay: float
     times: float
+    received: int | None = None
+    sent: int | None = None
 
     def hits(self, route: str) -> bool:
         """Whether it is for that route and not used up."""
@@ -129,9 +131,27 @@ class Faults:
         """Never answer the next requests of a route; see `answer`."""
         self._plan(route, Outcome.HANG, after=after, times=times)
 
-    def break_connection(self, route: str, *, after: bool = False, times: float = 1) -> None:
-        """Break the connection instead of answering the next requests of a route; see `answer`."""
-        self._plan(route, Outcome.BREAK, after=after, times=times)
+    def break_connection(
+        self,
+        route: str,
+        *,
+        after: bool = False,
+        times: float = 1,
+        received: int | None = None,
+        sent: int | None = None,
+    ) -> None:
+        """Break the connection instead of answering the next requests of a route.
+
+        Args:
+            route: See `answer`.
+            after: See `answer`.
+            times: See `answer`.
+            received: Serve the request, but break the connection when so many bytes of its body
+                have come.
+            sent: Serve the request, but break the connection when so many bytes of the reply's
+                body have been sent, and more are to follow.
+        """
+        self._plan(route, Outcome.BREAK, after=after, times=times, received=received, sent=sent)
 
     def slow(self, route: str, seconds: float, *, times: float = math.inf) -> None:
         """Let the next requests of a route wait before they are handled."""
@@ -195,11 +215,13 @@ class Faults:
         after: bool,
         times: float,
         delay: float = 0.0,
+        received: int | None = None,
+        sent: int | None = None,
     ) -> None:
         if route != "*" and route not in self._routes:
             known = ", ".join(sorted(self._routes))
             raise ValueError(f"no such route: {route!r}; there are {known}")
-        self._plans.append(Fault(route, outcome, after, delay, times))
+        self._plans.append(Fault(route, outcome, after, delay, times, received, sent))
 
     def _take(self, route: str) -> Fault | None:
         """The first fault that is planned for a request, which counts as used."""

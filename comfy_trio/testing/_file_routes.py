@@ -7,28 +7,31 @@ import io
 import json
 import mimetypes
 import re
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 import attrs
 import trio
 from PIL import Image
-from starlette.datastructures import FormData, Headers, UploadFile
-from starlette.formparsers import MultiPartParser
 from starlette.responses import Response
 from starlette.routing import Route
 
-from ._files import StoredFile, UnsafePathError
-from ._http import empty_reply, json_reply, read_body
+from ._files import FOLDERS, StoredFile, UnsafePathError
+from ._forms import read_form
+from ._http import empty_reply, json_reply
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
     from pathlib import Path
 
+    from starlette.datastructures import Headers
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
+    from comfy_trio._util import JSONObject
+
+    from ._asset_store import AssetStore
     from ._files import FileStore
+    from ._forms import Form
+    from ._versions import PlayedVersion
 
 CHUNK: Final = 64 * 2**10
 """How much of a file is read at a time, in bytes."""
@@ -45,6 +48,21 @@ NOT_SHOWN: Final = frozenset(
 """Types that are sent as bytes, so that no browser runs them."""
 
 
+MODEL_FOLDERS: Final = (
+    "checkpoints",
+    "configs",
+    "loras",
+    "vae",
+    "text_encoders",
+    "diffusion_models",
+    "clip_vision",
+    "embeddings",
+    "controlnet",
+    "upscale_models",
+)
+"""Some of the kinds of models that every server has a folder for."""
+
+
 class _Refused(Exception):
     """The request is answered with a status and an empty body."""
 
@@ -53,38 +71,21 @@ class _Refused(Exception):
         self.status = status
 
 
-class _InMemoryParser(MultiPartParser):
-    # What outgrows this is rolled out to disk, which starlette does in a thread.
-    spool_max_size = 2**40
-
-
-class _OneChunk:
-    """A body as an asynchronous iterable."""
-
-    def __init__(self, body: bytes) -> None:
-        self._left = [body]
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        await trio.lowlevel.checkpoint()
-        if not self._left:
-            raise StopAsyncIteration
-        return self._left.pop()
-
-
 @attrs.define(eq=False)
 class FileRoutes:
     """The handlers.
 
     Args:
+        version: What the server can do.
         files: The server's folders.
         limit: The largest body, in bytes.
+        assets: Where uploads are registered and contents found by their hashes, if they are.
     """
 
+    version: PlayedVersion
     files: FileStore
     limit: int
+    assets: AssetStore | None = None
 
     def routes(self) -> list[Route]:
         """The routes, without ``/api``."""
@@ -94,19 +95,26 @@ class FileRoutes:
             Route("/view", self.get_view, methods=["GET"]),
         ]
 
+    def internal_routes(self) -> list[Route]:
+        """The routes that are never below ``/api``."""
+        return [
+            Route("/internal/files/{directory_type}", self.get_names, methods=["GET"]),
+            Route("/internal/folder_paths", self.get_folder_paths, methods=["GET"]),
+        ]
+
     async def post_image(self, request: Request) -> Response:
         """Store a file."""
-        async with self._form(request) as form:
-            return await self._upload(form, None)
+        async with read_form(request, self.files, self.limit) as form:
+            return self._upload(form, None)
 
     async def post_mask(self, request: Request) -> Response:
         """Store a file with the alpha channel of another."""
-        async with self._form(request) as form:
-            reference = json.loads(_field(form, "original_ref"))
+        async with read_form(request, self.files, self.limit) as form:
+            reference = json.loads(form.field("original_ref"))
             name, kind = self.files.split_annotation(
                 reference["filename"], reference.get("type", "output")
             )
-            return await self._upload(form, StoredFile(name, reference.get("subfolder", ""), kind))
+            return self._upload(form, StoredFile(name, reference.get("subfolder", ""), kind))
 
     async def get_view(self, request: Request) -> Response:
         """A file, or a picture made from it."""
@@ -129,38 +137,42 @@ class FileRoutes:
             kind = "application/octet-stream"
         return FileReply(path, {**disposition, "content-type": kind}, request.headers)
 
-    @asynccontextmanager
-    async def _form(self, request: Request) -> AsyncGenerator[FormData, None]:
-        body = await read_body(request, self.limit)
+    async def get_names(self, request: Request) -> Response:
+        """The names of the files at the top of a folder, newest first."""
+        kind = request.path_params["directory_type"]
+        if kind not in FOLDERS:
+            return json_reply({"error": "Invalid directory type"}, 400)
+        names = self.files.names(kind)
+        if self.version.annotated_names:
+            names = [f"{name} [{kind}]" for name in names if not name.startswith(".")]
+        return json_reply(names)
 
-        stream = cast("AsyncGenerator[bytes, None]", _OneChunk(body))
-        parser = _InMemoryParser(request.headers, stream, max_part_size=self.limit)
-        is_form = request.headers.get("content-type", "").startswith("multipart/form-data")
-        form = await parser.parse() if is_form else FormData()
-        try:
-            yield form
-        finally:
-            for _, value in form.multi_items():
-                if isinstance(value, UploadFile):
-                    value.file.close()  # form.close() would do it in a thread
+    async def get_folder_paths(self, request: Request) -> Response:
+        """Where models and nodes are, by their kind."""
+        places = {name: self.files.root / "models" / name for name in MODEL_FOLDERS}
+        places["custom_nodes"] = self.files.root / "custom_nodes"
+        return json_reply({name: [str(path)] for name, path in places.items()})
 
-    async def _upload(self, form: FormData, original: StoredFile | None) -> Response:
-        image = form.get("image")
-        if not isinstance(image, UploadFile) or not image.filename:
+    def _upload(self, form: Form, original: StoredFile | None) -> Response:
+        image = form.files.get("image")
+        if image is None or not image.filename:
             return empty_reply(400)
-        content = await image.read()
-        kind = _field(form, "type", "input")
-        subfolder = _field(form, "subfolder", "")
-        overwrite = _field(form, "overwrite", "") in ("true", "1")
+        kind = form.field("type", "input")
+        subfolder = form.field("subfolder", "")
+        overwrite = form.field("overwrite", "") in ("true", "1")
         try:
             if original is None:
                 stored = self.files.upload(
-                    image.filename, content, kind=kind, subfolder=subfolder, overwrite=overwrite
+                    image.filename,
+                    image.content,
+                    kind=kind,
+                    subfolder=subfolder,
+                    overwrite=overwrite,
                 )
             else:
                 stored = self.files.upload_mask(
                     image.filename,
-                    content,
+                    image.content,
                     original,
                     kind=kind,
                     subfolder=subfolder,
@@ -168,12 +180,32 @@ class FileRoutes:
                 )
         except UnsafePathError:
             return empty_reply(400)
-        return json_reply({**stored.as_upload()})
+        return json_reply({**stored.as_upload(), **self._registered(stored)})
+
+    def _registered(self, stored: StoredFile) -> JSONObject:
+        if self.assets is None:
+            return {}
+        kind = stored.type if stored.type in ("input", "output") else "input"
+        entry, _ = self.assets.register(self.files.path(stored), stored.filename, tags=[kind])
+        asset: JSONObject = {
+            "id": entry.id,
+            "name": entry.name,
+            "asset_hash": entry.content.hash,
+            "size": entry.content.size,
+            "mime_type": entry.content.mime_type,
+            "tags": sorted(entry.tags),
+        }
+        return {"asset": asset}
 
     def _viewed(self, request: Request) -> tuple[Path, str]:
         query = request.query_params
-        if "filename" not in query or query["filename"].startswith("blake3:"):
+        if "filename" not in query:
             raise _Refused(404)
+        if query["filename"].startswith("blake3:"):
+            entry = self.assets and self.assets.file_of(query["filename"])
+            if not entry or entry.path is None:
+                raise _Refused(404)
+            return entry.path, entry.name
         name, kind = self.files.split_annotation(query["filename"], query.get("type", "output"))
         if not name or name.startswith("/") or ".." in name:
             raise _Refused(400)
@@ -198,19 +230,22 @@ class FileReply(Response):
         path: The file.
         headers: Headers of the reply.
         asked: Headers of the request: ``Range``, ``If-Range``, ``If-None-Match``,
-            ``If-Modified-Since``.
+            ``If-Modified-Since``. None for a file that is sent whole in any case.
     """
 
-    def __init__(self, path: Path, headers: dict[str, str], asked: Headers) -> None:
+    def __init__(self, path: Path, headers: dict[str, str], asked: Headers | None) -> None:
         super().__init__(headers=headers)
         self._path = path
         stat = path.stat()
+        self._start, self._stop = 0, stat.st_size
+        self.headers["content-length"] = str(stat.st_size)
+        if asked is None:
+            return
         etag = f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"'
         modified = email.utils.formatdate(stat.st_mtime, usegmt=True)
         self.headers["etag"] = etag
         self.headers["last-modified"] = modified
         self.headers["accept-ranges"] = "bytes"
-        self._start, self._stop = 0, stat.st_size
         if _is_unchanged(asked, etag, modified):
             self.status_code = 304
             self._stop = 0
@@ -252,13 +287,6 @@ class FileReply(Response):
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 await trio.lowlevel.checkpoint()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-
-def _field(form: FormData, name: str, default: str | None = None) -> str:
-    value = form.get(name, default)
-    if not isinstance(value, str):
-        raise TypeError(f"the form's field {name!r} is missing or a file")
-    return value
 
 
 def _is_unchanged(asked: Headers, etag: str, modified: str) -> bool:

@@ -1,24 +1,24 @@
 """The embedded server's folders: `input`, `output` and `temp`, and the names of files in them.
 
 Access is synchronous on purpose: under a virtual clock a test must not depend on when a thread
-finishes, and the files here are small.
+finishes, and most files here are small.
 """
 
 from __future__ import annotations
 
+import filecmp
 import io
 import mimetypes
 import os
 import re
+import secrets
 import shutil
 import time
-from typing import TYPE_CHECKING, Final
+from pathlib import Path
+from typing import Final
 
 import attrs
 from PIL import Image, PngImagePlugin
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 FOLDERS: Final = ("input", "output", "temp")
 """The folders by the name that requests and results use as ``type``."""
@@ -141,10 +141,17 @@ class FileStore:
         taken = (_save_number(entry.name, stem) for entry in folder.iterdir())
         return SaveSlot(stem, max(taken, default=0) + 1, subfolder, kind)
 
+    def incoming(self) -> Path:
+        """A name for a file that is still coming in, outside of all folders that can be asked for.
+
+        It is on the same disk as they are, so that it can be moved there at once.
+        """
+        return self.root / f".{secrets.token_hex(8)}.incoming"
+
     def upload(
         self,
         name: str,
-        content: bytes,
+        content: bytes | Path,
         *,
         kind: str = "input",
         subfolder: str = "",
@@ -154,13 +161,20 @@ class FileStore:
 
         A file of the same name and content is kept as it is; one of other content makes the new
         one ``"x (1).png"``, and so on.
+
+        Args:
+            name: Its name, as the client has it.
+            content: It, or where it is for now; that file is moved away.
+            kind: The folder.
+            subfolder: Where in the folder; made if need be.
+            overwrite: Replace a different one.
         """
         return self._store(name, content, content, kind, subfolder, overwrite)
 
     def upload_mask(
         self,
         name: str,
-        content: bytes,
+        content: bytes | Path,
         original: StoredFile,
         *,
         kind: str = "input",
@@ -201,8 +215,8 @@ class FileStore:
     def _store(
         self,
         name: str,
-        uploaded: bytes,
-        stored: bytes,
+        uploaded: bytes | Path,
+        stored: bytes | Path,
         kind: str,
         subfolder: str,
         overwrite: bool,
@@ -211,13 +225,16 @@ class FileStore:
         if not present:
             path = self.path(target)
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(stored)
+            if isinstance(stored, Path):
+                stored.replace(path)
+            else:
+                path.write_bytes(stored)
         return target
 
     def _free_name(
         self,
         name: str,
-        content: bytes,
+        content: bytes | Path,
         kind: str,
         subfolder: str,
         overwrite: bool,
@@ -228,7 +245,7 @@ class FileStore:
         stem, suffix = os.path.splitext(name)
         candidate, number = StoredFile(name, subfolder, kind), 0
         while not overwrite and (path := self.path(candidate)).exists():
-            if path.is_file() and path.read_bytes() == content:
+            if path.is_file() and _holds(path, content):
                 return candidate, True
             number += 1
             candidate = attrs.evolve(candidate, filename=f"{stem} ({number}){suffix}")
@@ -268,8 +285,15 @@ def _save_number(name: str, stem: str) -> int:
     return int(match[1]) if match else 0
 
 
-def _with_alpha_of(original: Path, mask: bytes) -> bytes:
-    with Image.open(original) as picture, Image.open(io.BytesIO(mask)) as masked:
+def _holds(path: Path, content: bytes | Path) -> bool:
+    if isinstance(content, Path):
+        return filecmp.cmp(path, content, shallow=False)
+    return path.read_bytes() == content
+
+
+def _with_alpha_of(original: Path, mask: bytes | Path) -> bytes:
+    source = mask if isinstance(mask, Path) else io.BytesIO(mask)
+    with Image.open(original) as picture, Image.open(source) as masked:
         chunks = PngImagePlugin.PngInfo()
         for key, text in picture.info.items():
             if isinstance(key, str) and isinstance(text, str):

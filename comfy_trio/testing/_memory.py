@@ -161,6 +161,7 @@ class _Exchange:
         self._reply_in, self._reply_out = trio.open_memory_channel[bytes](BUFFER)
         self._uploading = trio.CancelScope()
         self._uploaded = False
+        self._cut_short = False
         self._gone = trio.Event()
         self._complete = False
         self.answered = trio.Event()
@@ -178,6 +179,7 @@ class _Exchange:
                 async for chunk in chunks:
                     await self._upload_in.send(chunk)
                 self._uploaded = True
+            self._cut_short = self._uploading.cancelled_caught
         except trio.BrokenResourceError:
             return  # the server does not want the rest
         finally:
@@ -251,7 +253,8 @@ class _Exchange:
                 return {"type": "http.request", "body": b"", "more_body": False}
         else:
             return {"type": "http.request", "body": chunk, "more_body": True}
-        await self._gone.wait()
+        if not self._cut_short:
+            await self._gone.wait()
         return {"type": "http.disconnect"}
 
     async def _send(self, message: Message) -> None:

@@ -15,6 +15,8 @@ from comfy_trio._nursery import open_service_nursery
 from comfy_trio._util import NoPublicConstructor
 
 from ._app import WEBSOCKET_ROUTE, Application, route_name, with_api
+from ._asset_routes import AssetRoutes
+from ._asset_store import ROOTS, AssetStore
 from ._diffusion_nodes import DEFAULT_SECONDS_PER_STEP
 from ._engine import Engine
 from ._faults import Faults
@@ -198,6 +200,7 @@ async def open_embedded_server(
     base_path: str = "",
     max_upload_size: int = MAX_UPLOAD_SIZE,
     multi_user: bool = False,
+    assets: bool = False,
 ) -> AsyncGenerator[EmbeddedServer, None]:
     """Run a ComfyUI in this process, reachable through memory.
 
@@ -215,13 +218,17 @@ async def open_embedded_server(
         base_path: The path under which everything lives, as behind a proxy, like ``/comfy``.
         max_upload_size: The largest request body, in bytes.
         multi_user: Whether to keep users apart. There is none at first.
+        assets: Whether the server keeps track of assets, as one started with ``--enable-assets``.
+            Versions before 0.17 have no such option: those from 0.9 on always do. Scans for files
+            take no time, and hashes are BLAKE3 only where the package ``blake3`` is installed:
+            elsewhere, BLAKE2b digests go by that name.
 
     Raises:
         ValueError: `version` is no version, or too old a one.
     """
     extensions = tuple(extensions)
     features = {k: v for each in extensions for k, v in each.manager_features().items()}
-    can = attrs.evolve(capabilities(version), manager_features=features)
+    can = attrs.evolve(capabilities(version, assets=assets), manager_features=features)
     base_path = base_path.rstrip("/")
     types = {node.class_type: node for node in (*core_nodes(seconds_per_step), *nodes)}
     with (
@@ -231,28 +238,36 @@ async def open_embedded_server(
     ) as directory:
         files = FileStore(Path(directory))
         faults = Faults()
+        store = AssetStore(files, lambda: engine.now())
         engine = Engine(
             hub=Hub(faults),
             nodes={name: node.at(can.version) for name, node in types.items()},
             files=files,
             version=can,
+            assets=store if can.assets_enabled and can.asset_cursors else None,
         )
+        if can.assets_enabled:
+            store.scan(ROOTS)
         users = UserStore(files.root / "user", multi_user=multi_user, version=can.version)
         info = partial(object_info, types.values(), files, can.version)
         custom = custom_validations(types.values(), files, can.version)
         packs = PackRoutes(can, files)
+        uploads = store if can.assets_enabled and can.asset_refining else None
+        file_routes = FileRoutes(can, files, max_upload_size, uploads)
         routes = [
             *PromptRoutes(engine, info, custom, max_upload_size).routes(),
             *InfoRoutes(can, info, max_upload_size).routes(),
             *ModelRoutes(info, files).routes(),
             *packs.routes(),
-            *FileRoutes(files, max_upload_size).routes(),
+            *file_routes.routes(),
             *UserRoutes(users, can.version, max_upload_size).routes(),
             *(route for extension in extensions for route in extension.routes(engine)),
         ]
         all_routes = [
             *JobRoutes(engine, max_upload_size).routes(),
+            *AssetRoutes(store, can, max_upload_size).routes(),
             *TerminalRoutes(engine.terminal, max_upload_size).routes(),
+            *file_routes.internal_routes(),
             *packs.fixed_routes(),
             *with_api(routes),
         ]

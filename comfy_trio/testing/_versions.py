@@ -26,11 +26,13 @@ class PlayedVersion(Capabilities):
     Args:
         version: The version as a tuple, for comparing.
         text: The version as `/system_stats` tells it.
+        assets_enabled: Assets are on, for they always are or ``--enable-assets`` is given.
         manager_features: What ComfyUI-Manager adds to the features, if it is installed.
     """
 
     version: Release
     text: str
+    assets_enabled: bool
     manager_features: JSONObject = attrs.field(factory=dict[str, Any])
 
     def features(self, max_upload_size: int) -> JSONObject:
@@ -44,15 +46,16 @@ class PlayedVersion(Capabilities):
         if self.node_replacements:
             flags["node_replacements"] = True
         if self.assets_feature:
-            flags["assets"] = False
+            flags["assets"] = self.assets_enabled
         return flags
 
 
-def capabilities(version: str) -> PlayedVersion:
+def capabilities(version: str, *, assets: bool = False) -> PlayedVersion:
     """Look up what ComfyUI `version` can do.
 
     Args:
         version: Like ``"0.27.0"``; a leading ``v`` is allowed.
+        assets: Whether ``--enable-assets`` is given, if there is such an option.
 
     Raises:
         ValueError: That is no version, or one older than the server can play.
@@ -65,4 +68,5 @@ def capabilities(version: str) -> PlayedVersion:
         oldest = ".".join(map(str, OLDEST_VERSION))
         raise ValueError(f"version must be at least {oldest}, not {version!r}")
     flags: dict[str, Any] = {**flags_of(number)}
+    flags["assets_enabled"] = assets if flags["assets_feature"] else flags["assets"]
     return PlayedVersion(version=number, text=version.removeprefix("v"), **flags)

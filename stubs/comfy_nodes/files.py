@@ -28,7 +28,9 @@ ConfigName: TypeAlias = (
     | str
 )
 ControlNetName: TypeAlias = str
+ExistingLora: TypeAlias = Literal["[None]"] | str
 File: TypeAlias = str
+Folder: TypeAlias = Literal["3d"] | str
 GligenName: TypeAlias = str
 HypernetworkName: TypeAlias = str
 Image: TypeAlias = Literal["example.png"] | str

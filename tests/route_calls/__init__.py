@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import (
+    _assets,
     _feature_flags,
     _file,
     _history,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ._row import Row
 
 ROWS: tuple[Row, ...] = (
+    *_assets.ROWS,
     *_feature_flags.ROWS,
     *_file.ROWS,
     *_history.ROWS,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from comfy_trio.graph import BOOLEAN, COMBO, FLOAT, INT, JSON, STRING, Options
 
-    from ..files import Image
+    from ..files import Folder, Image
     from ..types import COLOR, IMAGECOMPARE, WEBCAM
     from .choices import LoadImageMaskChannel, Mode
 
@@ -95,7 +95,7 @@ class LoadImageDataSetFromFolder(Node, Out[IMAGE], output_is_list=(True,)):
     Gives a list: nodes that take it run once for each item.
     """
 
-    folder: Literal["3d"] | Out[COMBO]
+    folder: Folder | Out[COMBO]
 
 
 @frozen(kw_only=True)
@@ -133,7 +133,7 @@ class LoadImageTextDataSetFromFolder(Node, output_is_list=(True, True)):
     Experimental.
     """
 
-    folder: Literal["3d"] | Out[COMBO]
+    folder: Folder | Out[COMBO]
 
     @property
     def images(self) -> Out[IMAGE]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from comfy_trio.graph import BOOLEAN, COMBO, FLOAT, INT, STRING, Out
 
+    from ..files import ExistingLora
     from ..types import CLIP, CONDITIONING, IMAGE, LATENT, LORA_MODEL, LOSS_MAP, MODEL, VAE
     from .choices import Algorithm, LossFunction, Optimizer
 
@@ -139,7 +140,7 @@ class TrainLoraNode(Node):
     checkpoint_depth: int | Out[INT] = field(default=1, validator=within(1, 5))
     """1 to 5."""
     offloading: bool | Out[BOOLEAN] = False
-    existing_lora: Literal["[None]"] | Out[COMBO] = "[None]"
+    existing_lora: ExistingLora | Out[COMBO] = "[None]"
     bucket_mode: bool | Out[BOOLEAN] = False
     bypass_mode: bool | Out[BOOLEAN] = False
 

@@ -24,6 +24,7 @@ NODES: Final[dict[str, str]] = {
     "ImageResize": "comfy_names.names:ImageResize",
     "ImagesOutput": "comfy_names.names:ImagesOutput",
     "KSampler": "core.sampling:KSampler",
+    "Large": "core.uncategorized:Large",
     "Levels": "core.v3:Levels",
     "List": "core.uncategorized:List",
     "Lists": "core.links:Lists",

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Literal, TypeAlias
 
 CkptName: TypeAlias = Literal["sd15.safetensors", "sdxl/base.safetensors"] | str
+Fetched: TypeAlias = str
 Image: TypeAlias = Literal["a.png", 'b "quoted".png'] | str
 Remote: TypeAlias = str
 StyleModelName: TypeAlias = str

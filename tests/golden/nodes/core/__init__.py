@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .numbers import Numbers as Numbers
     from .sampling import KSampler as KSampler
     from .uncategorized import Broken as Broken
+    from .uncategorized import Large as Large
     from .uncategorized import List as List
     from .uncategorized import Nothing as Nothing
     from .uncategorized import Null as Null
