@@ -22,10 +22,6 @@ from typing import TYPE_CHECKING
 from ._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from ._address import BasicCredentials as BasicCredentials
-    from ._address import BearerCredentials as BearerCredentials
-    from ._address import Credentials as Credentials
-    from ._address import HeaderCredentials as HeaderCredentials
     from ._batch import Batch as Batch
     from ._batch import BatchItem as BatchItem
     from ._breaker import BreakerPolicy as BreakerPolicy
@@ -37,11 +33,19 @@ if TYPE_CHECKING:
     from ._client import open_comfy as open_comfy
     from ._connection import ConnectionState as ConnectionState
     from ._connection import ReconnectPolicy as ReconnectPolicy
+    from ._credentials import AuthHeaders as AuthHeaders
+    from ._credentials import BasicCredentials as BasicCredentials
+    from ._credentials import BearerCredentials as BearerCredentials
+    from ._credentials import ComfyCloudCredentials as ComfyCloudCredentials
+    from ._credentials import Credentials as Credentials
+    from ._credentials import HeaderCredentials as HeaderCredentials
+    from ._credentials import TokenCredentials as TokenCredentials
     from ._download import FileStream as FileStream
     from ._errors import AlreadyExistsError as AlreadyExistsError
     from ._errors import AssetError as AssetError
     from ._errors import AuthenticationError as AuthenticationError
     from ._errors import ComfyError as ComfyError
+    from ._errors import CredentialsError as CredentialsError
     from ._errors import CustomEventError as CustomEventError
     from ._errors import DisconnectedError as DisconnectedError
     from ._errors import EnqueueFailedError as EnqueueFailedError
@@ -58,10 +62,15 @@ if TYPE_CHECKING:
     from ._errors import NodeErrors as NodeErrors
     from ._errors import NotComfyUIError as NotComfyUIError
     from ._errors import NotFoundError as NotFoundError
+    from ._errors import PaymentRequiredError as PaymentRequiredError
+    from ._errors import PicturesLostError as PicturesLostError
     from ._errors import ReplySummary as ReplySummary
+    from ._errors import ReplyTooLargeError as ReplyTooLargeError
     from ._errors import RequestTooLargeError as RequestTooLargeError
     from ._errors import ResponseError as ResponseError
     from ._errors import ServerUnreachableError as ServerUnreachableError
+    from ._errors import ServiceUnavailableError as ServiceUnavailableError
+    from ._errors import TooManyRequestsError as TooManyRequestsError
     from ._errors import UnknownUserError as UnknownUserError
     from ._errors import UnsupportedError as UnsupportedError
     from ._errors import WentMissingError as WentMissingError
@@ -156,6 +165,7 @@ if TYPE_CHECKING:
     from ._submission import Submission as Submission
     from ._submission import SubmitOptions as SubmitOptions
     from ._transpile import transpile as transpile
+    from ._transport import OpenWebSocket as OpenWebSocket
     from ._transport import Transport as Transport
     from ._transport import WebSocket as WebSocket
     from ._transport import WebSocketClosed as WebSocketClosed
@@ -172,22 +182,26 @@ if TYPE_CHECKING:
 
 # The same list for the interpreter; a test compares the two.
 _HOMES = {
-    "_address": "BasicCredentials BearerCredentials Credentials HeaderCredentials",
-    "_canvas_prompt": "ConvertedCanvas convert_canvas",
-    "_capabilities": "Capabilities",
     "_batch": "Batch BatchItem",
     "_breaker": "BreakerPolicy",
+    "_canvas_prompt": "ConvertedCanvas convert_canvas",
+    "_capabilities": "Capabilities",
     "_check": "validate",
     "_client": "Comfy open_comfy",
     "_connection": "ConnectionState ReconnectPolicy",
+    "_credentials": (
+        "AuthHeaders BasicCredentials BearerCredentials ComfyCloudCredentials Credentials"
+        " HeaderCredentials TokenCredentials"
+    ),
     "_download": "FileStream",
     "_errors": (
-        "AlreadyExistsError AssetError AuthenticationError ComfyError CustomEventError"
-        " DisconnectedError EnqueueFailedError ErrorCode ExecutionFailedError"
+        "AlreadyExistsError AssetError AuthenticationError ComfyError CredentialsError"
+        " CustomEventError DisconnectedError EnqueueFailedError ErrorCode ExecutionFailedError"
         " ExecutionInterruptedError FailedCacheError FileError ForbiddenError InputError"
         " InternalError JobError MissingNodeError NodeErrors NotComfyUIError NotFoundError"
-        " ReplySummary RequestTooLargeError ResponseError ServerUnreachableError"
-        " UnknownUserError UnsupportedError WentMissingError WorkflowError"
+        " PaymentRequiredError PicturesLostError ReplySummary ReplyTooLargeError"
+        " RequestTooLargeError ResponseError ServerUnreachableError ServiceUnavailableError"
+        " TooManyRequestsError UnknownUserError UnsupportedError WentMissingError WorkflowError"
         " WorkflowNotSupportedError"
     ),
     "_events": (
@@ -242,7 +256,9 @@ _HOMES = {
     "_routes._user_data": "UserDataEntry",
     "_submission": "Submission SubmitOptions",
     "_transpile": "transpile",
-    "_transport": "Transport WebSocket WebSocketClosed WebSocketRejected WebSocketUnreachable",
+    "_transport": (
+        "OpenWebSocket Transport WebSocket WebSocketClosed WebSocketRejected WebSocketUnreachable"
+    ),
     "_unknown_node": "UnknownNode",
     "_upload": "UploadedFile",
     "_validation_report": "Conversion Finding FindingKind Validation",

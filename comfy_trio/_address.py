@@ -1,60 +1,20 @@
-"""Where a server lives, and what one shows at its door: addresses and credentials, as values."""
+"""Where a server lives: addresses, as values."""
 
 from __future__ import annotations
 
-import base64
-from typing import TYPE_CHECKING, Protocol
+import re
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
 import attrs
 
+from ._credentials import BasicCredentials
+
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
+    from urllib.parse import SplitResult
 
 DEFAULT_URL = "http://127.0.0.1:8188"
-
-
-class Credentials(Protocol):
-    """What is shown at the door, on every HTTP request and on the WebSocket upgrade."""
-
-    def headers(self) -> Sequence[tuple[str, str]]:
-        """Return the headers that carry the credentials."""
-        ...
-
-
-@attrs.frozen
-class BasicCredentials:
-    """User name and password, as a reverse proxy asks for them."""
-
-    username: str
-    password: str = attrs.field(repr=False)
-
-    def headers(self) -> Sequence[tuple[str, str]]:
-        """See `Credentials.headers`."""
-        token = base64.b64encode(f"{self.username}:{self.password}".encode()).decode("ascii")
-        return [("Authorization", f"Basic {token}")]
-
-
-@attrs.frozen
-class BearerCredentials:
-    """A bearer token."""
-
-    token: str = attrs.field(repr=False)
-
-    def headers(self) -> Sequence[tuple[str, str]]:
-        """See `Credentials.headers`."""
-        return [("Authorization", f"Bearer {self.token}")]
-
-
-@attrs.frozen
-class HeaderCredentials:
-    """Secret headers of any name, such as ``{"X-API-Key": "..."}`` or a cookie."""
-
-    secrets: Mapping[str, str] = attrs.field(repr=False)
-
-    def headers(self) -> Sequence[tuple[str, str]]:
-        """See `Credentials.headers`."""
-        return list(self.secrets.items())
 
 
 @attrs.frozen
@@ -79,14 +39,19 @@ class ServerAddress:
         query = f"?{urlencode(params, quote_via=quote)}" if params else ""
         return f"{self}{path}{query}"
 
-    def websocket_url(self, client_id: str) -> str:
-        """Return the URL of the WebSocket that hears the events of `client_id`."""
+    def websocket_url(self, client_id: str, params: Sequence[tuple[str, str]] = ()) -> str:
+        """Return the URL of the WebSocket that hears the events of `client_id`.
+
+        Args:
+            client_id: Whose events.
+            params: More of the query, which may be secret.
+        """
         scheme = "wss" if self.secure else "ws"
-        query = urlencode([("clientId", client_id)])
+        query = urlencode([("clientId", client_id), *params])
         return f"{scheme}://{self.authority}{self.base_path}/ws?{query}"
 
 
-def parse_address(url: str) -> tuple[ServerAddress, Credentials | None]:
+def parse_address(url: str) -> tuple[ServerAddress, BasicCredentials | None]:
     """Take a server's URL apart; user and password in it become `BasicCredentials`.
 
     Takes what people write: no scheme (http is meant), a trailing slash, a path in front of
@@ -98,15 +63,22 @@ def parse_address(url: str) -> tuple[ServerAddress, Credentials | None]:
     text = url.strip()
     if "://" not in text:
         text = f"http://{text}"
-    parts = urlsplit(text)
+    parts = _split(text)
+    if parts is None:
+        raise ValueError(
+            f"{_redact(url)!r} is not a URL. A slash, a hash or the like in a password is written"
+            " percent-encoded there; a port is a number up to 65535"
+        )
     if parts.scheme not in {"http", "https"}:
         raise ValueError(f"a server's URL begins with http:// or https://, not {_redact(url)!r}")
     if parts.query or parts.fragment:
         raise ValueError(f"a server's URL has no query and no fragment: {_redact(url)!r}")
-    try:
-        host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise ValueError(f"{_redact(url)!r} is not a URL: {error}") from None
+    if "@" in parts.path:  # or else half a password would be taken for a host
+        raise ValueError(
+            f"{_redact(url)!r} has an @ after a slash: write a slash in a password as %2F, and an @"
+            " in a path as %40"
+        )
+    host, port = parts.hostname, parts.port
     if not host:
         raise ValueError(f"{_redact(url)!r} names no host; write something like {DEFAULT_URL!r}")
     authority = f"[{host}]" if ":" in host else host
@@ -119,7 +91,20 @@ def parse_address(url: str) -> tuple[ServerAddress, Credentials | None]:
     return ServerAddress(parts.scheme == "https", authority, base_path), credentials
 
 
+def _split(text: str) -> SplitResult | None:
+    """Split a URL; None if it is none. No exception comes out, as its text may hold a password."""
+    try:
+        parts = urlsplit(text)
+        _ = parts.hostname, parts.port
+    except ValueError:
+        return None
+    return parts
+
+
 def _redact(url: str) -> str:
-    """Return `url` without the user and password that it may carry."""
-    scheme, separator, rest = url.rpartition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2]}"
+    """Return `url` without the user and password that it may carry, and without its query."""
+    scheme = re.match(r"[A-Za-z][A-Za-z0-9+.-]*://|", url)
+    assert scheme is not None
+    rest = url[scheme.end() :].rpartition("@")[2]
+    shown = re.split(r"[?#]", rest)[0]
+    return f"{scheme[0]}{shown}{'' if shown == rest else rest[len(shown)] + '...'}"

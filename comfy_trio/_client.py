@@ -13,14 +13,18 @@ import trio
 
 from ._address import DEFAULT_URL, parse_address
 from ._connection import ConnectionState, ReconnectPolicy
+from ._credentials import check_headers
 from ._handshake import announced_flags
+from ._http import DEFAULT_MAX_REPLY_SIZE
 from ._job import Job
+from ._masking import Secrets
 from ._namespaces._all import Namespaces
-from ._network import NetworkTransport
+from ._network import NetworkTransport, OwnTransport, check_http_transport
 from ._replies import USER_HEADER
 from ._runnable import workflow_of
 from ._secrets import API_KEY
 from ._session import Session, SessionOptions, open_session
+from ._tunnel import Proxy
 from ._util import NoPublicConstructor
 from ._workflow import Workflow
 from ._workflow_source import read_content, read_json
@@ -30,12 +34,15 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
     from contextlib import AbstractAsyncContextManager
 
-    from ._address import Credentials
+    import httpx
+
+    from ._address import ServerAddress
+    from ._credentials import Credentials
     from ._mailbox import Subscription
     from ._result import JobResult
     from ._runnable import Whole
     from ._submission import SubmitOptions
-    from ._transport import Transport
+    from ._transport import OpenWebSocket, Transport
     from ._typed_node import OutputNode
     from ._util import JSONObject
     from ._validation_report import Validation
@@ -44,8 +51,6 @@ if TYPE_CHECKING:
 Runnable: TypeAlias = "Whole | OutputNode[Any]"
 
 DEFAULT_MAX_MESSAGE_SIZE = 256 * 2**20
-FORBIDDEN_HEADERS = frozenset({"host", "origin", "content-length", "transfer-encoding"})
-"""Headers that would break a request. ComfyUI refuses an Origin that is not its own address."""
 
 
 @asynccontextmanager
@@ -64,6 +69,10 @@ async def open_comfy(
     reconnect: ReconnectPolicy | None = None,
     max_requests: int = 20,
     max_message_size: int = DEFAULT_MAX_MESSAGE_SIZE,
+    max_reply_size: int = DEFAULT_MAX_REPLY_SIZE,
+    proxy: str | None = None,
+    http_transport: httpx.AsyncBaseTransport | None = None,
+    websocket: OpenWebSocket | None = None,
     transport: Transport | None = None,
 ) -> AsyncGenerator[Comfy, None]:
     """Connect to a ComfyUI server for as long as a block lasts.
@@ -78,8 +87,10 @@ async def open_comfy(
             http://127.0.0.1:8188.
         client_id: The name under which the server knows this client. Default: a new one, which is
             best: two clients with one name deafen each other.
-        credentials: Shown on every HTTP request and on the WebSocket upgrade.
-        headers: More headers, likewise.
+        credentials: Shown on every HTTP request and on the WebSocket upgrade: basic, bearer, or
+            other headers; tokens that expire (`TokenCredentials`), Comfy Cloud's key
+            (`ComfyCloudCredentials`), or one's own (`Credentials`).
+        headers: More headers, likewise. They are taken for secret, too.
         user: For whom to act, at a server that keeps its users apart (``--multi-user``): an id out
             of ``comfy.user.users()``. Other servers pass over it. A server that does not have the
             user says so when something of the user's is asked for; see `UnknownUserError`.
@@ -94,26 +105,50 @@ async def open_comfy(
             with growing pauses of up to 15 s. Jobs live on meanwhile.
         max_requests: How many HTTP requests may be under way at once. Default: 20.
         max_message_size: Of the WebSocket, in bytes; a larger message costs the connection, and is
-            lost. Default: 256 MiB.
-        transport: How to connect, in place of the network. `comfy_trio.testing` has one in memory.
+            lost. Most jobs do not mind, as their outcome is read from the history; one whose
+            pictures were lost (SaveImageWebsocket) ends with `PicturesLostError`. Default: 256 MiB.
+        max_reply_size: Of an HTTP reply that is read whole, in bytes, as JSON is. A larger one is a
+            `ReplyTooLargeError`. Files may be larger. Default: 256 MiB.
+        proxy: An HTTP proxy to go through, such as ``http://me:password@proxy:3128``. The WebSocket
+            goes through it by CONNECT, also without TLS, which not every proxy allows to any port.
+            Default: none, whatever the environment says.
+        http_transport: For HTTP, in place of the library's own: an `httpx.AsyncHTTPTransport` with
+            options of yours (it must be made with ``limits=httpx.Limits(max_connections=None)``), a
+            proxy of another kind, an `httpx.MockTransport`. It is closed with this client, and
+            not before.
+        websocket: For the WebSocket, in place of the library's own; see `OpenWebSocket`.
+        transport: The whole way to the server, in place of the network. `comfy_trio.testing` has
+            one in memory.
+
+    Secrets (credentials, headers, user information in URLs, API keys) are in no message, repr or
+    log record of this library, also where a server repeats them, and follow no redirect to another
+    origin. But httpcore logs the headers of replies at level DEBUG: among them are cookies, and the
+    signed URLs that redirects lead to.
 
     Raises:
-        ValueError: `url` is no address, `headers` has one that is the library's own, `user` has
-            characters that no id has, or `feature_flags` cannot be sent.
+        ValueError: `url` or `proxy` is no address, `headers` has one that is the library's own,
+            `user` has characters that no id has, `feature_flags` cannot be sent, or
+            `http_transport` would lose requests.
+        CredentialsError: `credentials` has none to give.
         ServerUnreachableError: nobody answers at the address.
         AuthenticationError: the server, or a proxy before it, wants other credentials.
         NotComfyUIError: something else than ComfyUI answers.
         DisconnectedError: the connection broke while it was set up.
     """
     address, url_credentials = parse_address(url or os.environ.get("COMFY_HOST") or DEFAULT_URL)
-    credentials = credentials or url_credentials
+    through = None if proxy is None else Proxy.parse(proxy)
     options = SessionOptions(
         client_id=client_id or str(uuid.uuid4()),
-        headers=client_headers(credentials, user, headers),
+        credentials=credentials or url_credentials,
+        headers=caller_headers(user, headers),
+        secrets=Secrets.of(comfy_org_api_key, headers=through.headers() if through else ()),
         feature_flags=announced_flags(feature_flags),
-        transport=transport or NetworkTransport.to(address, ssl_context),
+        transport=_transport_to(
+            address, transport, http_transport, websocket, ssl_context, through
+        ),
         max_requests=max_requests,
         max_message_size=max_message_size,
+        max_reply_size=max_reply_size,
         reconnect=reconnect or ReconnectPolicy(),
         connect_timeout=connect_timeout,
         close_timeout=close_timeout,
@@ -123,25 +158,39 @@ async def open_comfy(
         yield Comfy._create(session, extra_data)
 
 
-def client_headers(
-    credentials: Credentials | None, user: str | None, headers: Mapping[str, str] | None
+def caller_headers(
+    user: str | None, headers: Mapping[str, str] | None
 ) -> Sequence[tuple[str, str]]:
-    """Return the headers of every request of a client.
+    """Return the headers of every request of a client, but for its credentials.
 
     Raises:
         ValueError: one of them is the library's own, or has characters that no header may have.
     """
-    all_headers = [
-        *(credentials.headers() if credentials else ()),
-        *(() if user is None else [(USER_HEADER, user)]),
-        *(headers or {}).items(),
-    ]
-    for name, value in all_headers:
-        if name.lower() in FORBIDDEN_HEADERS:
-            raise ValueError(f"the header {name!r} is not for the caller to set")
-        if not (name + value).isascii() or any(character in name + value for character in "\r\n\0"):
-            raise ValueError(f"the header {name!r} has characters that no header may have")
-    return all_headers
+    named = {} if user is None else {USER_HEADER: user}
+    return check_headers([*named.items(), *(headers or {}).items()])
+
+
+def _transport_to(
+    address: ServerAddress,
+    transport: Transport | None,
+    http_transport: httpx.AsyncBaseTransport | None,
+    websocket: OpenWebSocket | None,
+    ssl_context: ssl.SSLContext | None,
+    proxy: Proxy | None,
+) -> Transport:
+    if transport is not None:
+        if http_transport or websocket or ssl_context or proxy:
+            raise ValueError(
+                "transport is the whole way to the server: http_transport, websocket, ssl_context"
+                " and proxy go without it"
+            )
+        return transport
+    network = NetworkTransport.to(address, ssl_context, proxy)
+    if http_transport is None and websocket is None:
+        return network
+    if http_transport is not None:
+        check_http_transport(http_transport)
+    return OwnTransport(network, http_transport, websocket)
 
 
 @final

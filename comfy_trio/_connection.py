@@ -12,26 +12,27 @@ import trio
 
 from ._errors import (
     AuthenticationError,
+    CredentialsError,
     DisconnectedError,
     NotComfyUIError,
-    ReplySummary,
     ResponseError,
     ServerUnreachableError,
 )
 from ._logging import logger
+from ._replies import Reply, get
 from ._transport import WebSocketClosed, WebSocketRejected, WebSocketUnreachable
-from ._wire import MalformedFrame, ServerEvent, Status, decode_frame
+from ._wire import MalformedFrame, ServerEvent, decode_frame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from ._address import ServerAddress
+    from ._credentials import AuthHeaders
+    from ._door import Door
     from ._transport import Transport, WebSocket
 
 
 LOSSES = (WebSocketRejected, WebSocketUnreachable, WebSocketClosed)
-MESSAGE_TOO_BIG = 1009
-"""The close code of RFC 6455 for a message over the limit."""
 MAX_DOUBLINGS = 64
 """How often a pause is doubled at most; a float has no room for more than 1023 times."""
 STABLE = 10.0
@@ -81,15 +82,15 @@ class Connection:
     Args:
         address: The server.
         client_id: Whose events to hear.
-        headers: Sent with the upgrade.
+        door: What is sent with the upgrade.
         handshake: The first frame that is sent on each socket.
         transport: How to connect.
         max_message_size: In bytes.
         reconnect: What to do when the socket is lost.
         connect_timeout: Seconds for each attempt to connect.
         on_event: Called for each event, in order. Must not raise.
-        on_lost: Called with the reason each time the socket is lost after the first connect, or
-            not brought back. Must not raise.
+        on_lost: Called with the error each time the socket is lost, and how to tell of it; and
+            with the error alone each time that it is not brought back. Must not raise.
         on_reconnected: Called after each connect but the first. Must not raise.
     """
 
@@ -98,20 +99,20 @@ class Connection:
         address: ServerAddress,
         client_id: str,
         *,
-        headers: Sequence[tuple[str, str]],
+        door: Door,
         handshake: str,
         transport: Transport,
         max_message_size: int,
         reconnect: ReconnectPolicy,
         connect_timeout: float,
         on_event: Callable[[ServerEvent], None],
-        on_lost: Callable[[Exception], None],
+        on_lost: Callable[[Exception, str | None], None],
         on_reconnected: Callable[[], None],
     ) -> None:
         self.state = ConnectionState.CONNECTING
         self._address = address
-        self._url = address.websocket_url(client_id)
-        self._headers = headers
+        self._client_id = client_id
+        self._door = door
         self._handshake = handshake
         self._transport = transport
         self._max_message_size = max_message_size
@@ -135,12 +136,15 @@ class Connection:
         Raises:
             ComfyError: the first connect failed. Later losses raise nothing.
         """
+        loss: WebSocketRejected | WebSocketUnreachable | WebSocketClosed | None = None
         try:
             await self._converse(on_connected)
         except LOSSES as error:
-            if self.state is ConnectionState.CONNECTING:
-                raise self._explain(error) from error
-            self._lost(error, f"the WebSocket is lost: {_reason(error)}")
+            loss = error
+        if loss is not None and self.state is ConnectionState.CONNECTING:
+            raise self._explain(loss) from self._door.secrets.harmless(loss)
+        if loss is not None:
+            self._lose("the WebSocket is lost", loss)
         tries = failures = 0
         while not self._closing and failures < self._reconnect.attempts:
             tries += 1
@@ -148,16 +152,16 @@ class Connection:
             self._connected_at = math.inf
             try:
                 await self._converse(self._on_reconnected)
-            except LOSSES as error:
+            except (*LOSSES, CredentialsError) as error:
                 if self.state is ConnectionState.CONNECTED:
                     failures = 0
-                    self._lost(error, f"the WebSocket is lost again: {_reason(error)}")
+                    self._lose("the WebSocket is lost again", error)
                 else:
                     failures += 1
                     attempts = self._reconnect.attempts
-                    self._lost(
-                        error, f"no WebSocket yet (attempt {failures} of {attempts}): {error}"
-                    )
+                    told = self._door.secrets.mask(str(error))
+                    self._log(f"no WebSocket yet (attempt {failures} of {attempts}): {told}")
+                    self._on_lost(error, None)
                 # A server that hangs up at once is not asked again at once.
                 if trio.current_time() - self._connected_at >= STABLE:
                     tries = 0
@@ -195,68 +199,105 @@ class Connection:
             self._reading.cancel("the server does not answer pings")
         return not waiting.cancelled_caught
 
-    def _lost(self, error: Exception, message: str) -> None:
+    def _lose(self, what: str, error: Exception) -> None:
         self.state = ConnectionState.RECONNECTING
+        reason = self._door.secrets.mask(_reason(error, self._max_message_size))
+        self._log(f"{what}: {reason}")
+        self._on_lost(error, reason)
+
+    def _log(self, message: str) -> None:
         logger.warning("%s: %s", self._address, message)
-        self._on_lost(error)
 
     async def _converse(self, on_greeting: Callable[[], None]) -> None:
         """Connect and read. Returns when `close` is called, or raises what ended the socket."""
         with trio.move_on_after(self._connect_timeout) as connecting:
-            async with self._transport.open_websocket(
-                self._url, headers=self._headers, max_message_size=self._max_message_size
-            ) as websocket:
-                await websocket.send(self._handshake)
-                greeting = decode_frame(await websocket.receive())
-                if not isinstance(greeting, Status):
-                    raise WebSocketClosed(reason=f"the greeting is {greeting!r:.200}, no status")
-                connecting.deadline = math.inf
-                self._on_event(greeting)
-                self.state = ConnectionState.CONNECTED
-                self._connected_at = trio.current_time()
-                on_greeting()
-                self._deaf, self._websocket = False, websocket
-                try:
-                    with trio.CancelScope() as self._reading:
-                        await self._read(websocket)
-                finally:
-                    self._websocket = None
-                if self._deaf:
-                    raise WebSocketClosed(reason=f"no pong within {self._connect_timeout} s")
+            shown = await self._door.show()
+            rejection: WebSocketRejected | None = None
+            try:
+                await self._converse_as(shown, connecting, on_greeting)
+            except WebSocketRejected as error:
+                rejection = error
+            if rejection is not None:
+                renewed = await self._door.renew(shown) if rejection.status == 401 else None
+                if renewed is None:
+                    raise rejection
+                await self._converse_as(renewed, connecting, on_greeting)
         if connecting.cancelled_caught:
             raise WebSocketUnreachable(f"no greeting within {self._connect_timeout} s")
 
+    async def _converse_as(
+        self, shown: AuthHeaders, connecting: trio.CancelScope, on_greeting: Callable[[], None]
+    ) -> None:
+        async with self._transport.open_websocket(
+            self._address.websocket_url(self._client_id, shown.websocket_params),
+            headers=shown.headers,
+            max_message_size=self._max_message_size,
+        ) as websocket:
+            await websocket.send(self._handshake)
+            # ComfyUI's first frame is a status; of hosted servers nobody knows.
+            greeting = self._decode(await websocket.receive())
+            if isinstance(greeting, MalformedFrame):
+                raise WebSocketClosed(reason=f"the greeting is {greeting!r:.200}, no event")
+            connecting.deadline = math.inf
+            self._on_event(greeting)
+            self.state = ConnectionState.CONNECTED
+            self._connected_at = trio.current_time()
+            on_greeting()
+            self._deaf, self._websocket = False, websocket
+            try:
+                with trio.CancelScope() as self._reading:
+                    await self._read(websocket)
+            finally:
+                self._websocket = None
+            if self._deaf:
+                raise WebSocketClosed(reason=f"no pong within {self._connect_timeout} s")
+
     async def _read(self, websocket: WebSocket) -> None:
         while True:
-            event = decode_frame(await websocket.receive())
+            event = self._decode(await websocket.receive())
             if isinstance(event, MalformedFrame):
                 logger.warning("%s: unreadable frame: %s", self._address, event)
             self._on_event(event)
+
+    def _decode(self, message: str | bytes) -> ServerEvent:
+        event = decode_frame(message)
+        if not isinstance(event, MalformedFrame):
+            return event
+        # It tells how the message begins, and is not to end in half a secret.
+        if isinstance(message, str):
+            return decode_frame(self._door.secrets.mask(message))
+        return decode_frame(self._door.secrets.mask_bytes(message))
 
     def _explain(
         self, error: WebSocketRejected | WebSocketUnreachable | WebSocketClosed
     ) -> ServerUnreachableError | ResponseError | DisconnectedError:
         """Return the error for a first connect that failed."""
-        url = self._url.partition("?")[0]
+        url = self._address.websocket_url(self._client_id).partition("?")[0]
+        told = self._door.secrets.mask(str(error))
         if isinstance(error, WebSocketUnreachable):
-            return ServerUnreachableError(f"no WebSocket at {url}: {error}", url=str(self._address))
+            return ServerUnreachableError(f"no WebSocket at {url}: {told}", url=str(self._address))
         if isinstance(error, WebSocketClosed):
-            return DisconnectedError(f"the WebSocket at {url} ended before its greeting: {error}")
-        summary = ReplySummary("GET", url, error.status, snippet=error.body[:500].decode("latin-1"))
+            return DisconnectedError(f"the WebSocket at {url} ended before its greeting: {told}")
+        refused = Reply(
+            get("/ws"), url, error.status, error.body, secrets=self._door.secrets
+        ).summary()
         if error.status in {401, 403, 407}:
             return AuthenticationError(
                 f"the WebSocket at {url} is refused with HTTP status {error.status}: a proxy may"
                 " want other credentials for it than for the rest",
-                summary,
+                refused,
             )
         return NotComfyUIError(
             f"the WebSocket at {url} is refused with HTTP status {error.status}. If a proxy stands"
             " before ComfyUI, it must pass WebSocket upgrades of /ws on",
-            summary,
+            refused,
         )
 
 
-def _reason(error: Exception) -> str:
-    if isinstance(error, WebSocketClosed) and error.code == MESSAGE_TOO_BIG:
-        return f"{error}. A larger max_message_size for open_comfy lets it through"
+def _reason(error: Exception, max_message_size: int) -> str:
+    if isinstance(error, WebSocketClosed) and error.code == error.MESSAGE_TOO_BIG:
+        return (
+            f"a message was larger than {max_message_size} bytes (WebSocket code {error.code}). A"
+            " larger max_message_size for open_comfy lets it through"
+        )
     return str(error)

@@ -16,19 +16,16 @@ from ._events import (
     ProgressPercent,
     Text,
 )
-from ._outcomes import error_of, fail, lose, succeed, vanish
+from ._outcomes import IMAGE_SENDERS, error_of, fail, lose, succeed, vanish
 from ._result import ReceivedImage
 from ._routes._history import HistoryEntry
 from ._routes._prompt import Accepted
-from ._state import Gone, JobState, Refused, ServerLost
+from ._state import Gap, Gone, JobState, Refused, ServerLost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from ._util import JSONObject
-
-IMAGE_SENDERS = frozenset({"SaveImageWebsocket"})
-"""Classes whose pictures on the WebSocket are results, not previews."""
 
 
 def no_effect(state: JobState, event: Any) -> JobState:
@@ -84,6 +81,8 @@ def _on_executing(state: JobState, event: wire.Executing) -> JobState:
         state.plan.prompt_id, node_id, state.plan.class_of(node_id), state.plan.title(node_id)
     )
     state = state.telling(started, executing=node_id)
+    if state.plan.class_of(node_id) in IMAGE_SENDERS:
+        state = attrs.evolve(state, watched=state.watched | {node_id})
     # Servers before 0.3.45 send no progress_state: there the next node tells that one is done.
     return state if state.detailed or before is None else _finish(state, before)
 
@@ -182,6 +181,10 @@ def _on_history(state: JobState, entry: HistoryEntry) -> JobState:
     return succeed(attrs.evolve(state, outputs={**state.outputs, **outputs}))
 
 
+def _on_gap(state: JobState, event: Gap) -> JobState:
+    return attrs.evolve(state, gap=event.reason, watched=state.watched & state.done)
+
+
 def _on_refused(state: JobState, event: Refused) -> JobState:
     return fail(attrs.evolve(state, refused=True, unsettled=event.unsettled), event.error)
 
@@ -201,6 +204,7 @@ EFFECTS: Mapping[type, Callable[[JobState, Any], JobState]] = {
     wire.ExecutionInterrupted: _on_failure,
     HistoryEntry: _on_history,
     Gone: vanish,
+    Gap: _on_gap,
     Refused: _on_refused,
     ServerLost: lose,
 }

@@ -15,6 +15,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ._result import JobResult
     from ._util import JSON, JSONObject
 
 SNIPPET_LENGTH = 500
@@ -28,6 +29,7 @@ class ErrorCode(StrEnum):
 
     ASSET = "E_ASSET"
     AUTHENTICATION = "E_AUTHENTICATION"
+    CREDENTIALS = "E_CREDENTIALS"
     CUSTOM_EVENT = "E_CUSTOM_EVENT"
     DISCONNECTED = "E_DISCONNECTED"
     ENQUEUE_FAILED = "E_ENQUEUE_FAILED"
@@ -39,8 +41,13 @@ class ErrorCode(StrEnum):
     MISSING_NODE = "E_MISSING_NODE"
     NOT_COMFYUI = "E_NOT_COMFYUI"
     NOT_FOUND = "E_NOT_FOUND"
+    PAYMENT_REQUIRED = "E_PAYMENT_REQUIRED"
+    PICTURES_LOST = "E_PICTURES_LOST"
+    REPLY_TOO_LARGE = "E_REPLY_TOO_LARGE"
     RESPONSE = "E_RESPONSE"
+    SERVICE_UNAVAILABLE = "E_SERVICE_UNAVAILABLE"
     TOO_LARGE = "E_TOO_LARGE"
+    TOO_MANY_REQUESTS = "E_TOO_MANY_REQUESTS"
     UNKNOWN_USER = "E_UNKNOWN_USER"
     UNREACHABLE = "E_UNREACHABLE"
     UNSUPPORTED = "E_UNSUPPORTED"
@@ -119,6 +126,15 @@ class DisconnectedError(ComfyError):
         self.prompt_id = prompt_id
 
 
+class CredentialsError(ComfyError):
+    """The credentials could not be had: what was to give them raised, or gave what is none.
+
+    Nothing was sent. The reason is the ``__cause__``, unless its text repeats a secret.
+    """
+
+    code = ErrorCode.CREDENTIALS
+
+
 class FileError(ComfyError):
     """A file cannot be read, written or named as asked. Nothing was left half done."""
 
@@ -139,6 +155,7 @@ class ReplySummary:
         status: HTTP status of the reply.
         body: The reply's body parsed as JSON; None if it is not JSON, or empty.
         snippet: The first 500 characters of the body as text.
+        retry_after: Seconds after which the server wants to be asked again, if it says so.
     """
 
     method: str
@@ -146,6 +163,7 @@ class ReplySummary:
     status: int
     body: JSON = None
     snippet: str = ""
+    retry_after: float | None = None
 
 
 class ResponseError(ComfyError):
@@ -182,6 +200,11 @@ class ResponseError(ComfyError):
         """The first 500 characters of the reply's body."""
         return self.reply.snippet
 
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds after which the server wants to be asked again; None if it does not say."""
+        return self.reply.retry_after
+
 
 class AuthenticationError(ResponseError):
     """The server, or a proxy before it, wants other credentials (401, 403, 407)."""
@@ -199,6 +222,36 @@ class RequestTooLargeError(ResponseError):
     """The request is larger than the server or a proxy takes (413)."""
 
     code = ErrorCode.TOO_LARGE
+
+
+class PaymentRequiredError(ResponseError):
+    """A hosted server wants to be paid: the account has not enough credits (402)."""
+
+    code = ErrorCode.PAYMENT_REQUIRED
+
+
+class TooManyRequestsError(ResponseError):
+    """The server wants to be asked less (429); see `ResponseError.retry_after`.
+
+    Comfy Cloud answers so, too, when an account has no active subscription.
+    """
+
+    code = ErrorCode.TOO_MANY_REQUESTS
+
+
+class ServiceUnavailableError(ResponseError):
+    """The server, or what a proxy stands before, is not there for now (503).
+
+    See `ResponseError.retry_after`.
+    """
+
+    code = ErrorCode.SERVICE_UNAVAILABLE
+
+
+class ReplyTooLargeError(ResponseError):
+    """The reply is larger than ``max_reply_size`` of `open_comfy`. What was read is thrown away."""
+
+    code = ErrorCode.REPLY_TOO_LARGE
 
 
 class NotComfyUIError(ResponseError):
@@ -482,6 +535,29 @@ class FailedCacheError(JobError):
     """
 
     code = ErrorCode.FAILED_CACHE
+
+
+class PicturesLostError(JobError):
+    """The job ran to its end, but pictures that it sent over the WebSocket did not arrive.
+
+    Such pictures (of nodes SaveImageWebsocket) the server sends once, and keeps none. They are lost
+    when the connection is, be it to a message over ``max_message_size``, while the node runs.
+
+    Args:
+        message: Which nodes, and why.
+        prompt_id: The job.
+        node_ids: The nodes whose pictures did not arrive, or not all.
+        result: What there is nevertheless.
+    """
+
+    code = ErrorCode.PICTURES_LOST
+
+    def __init__(
+        self, message: str, *, prompt_id: str, node_ids: Sequence[str], result: JobResult
+    ) -> None:
+        super().__init__(message, prompt_id=prompt_id)
+        self.node_ids: tuple[str, ...] = tuple(node_ids)
+        self.result = result
 
 
 class CustomEventError(JobError):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from ._errors import (
     AuthenticationError,
+    CredentialsError,
     DisconnectedError,
     EnqueueFailedError,
     ExecutionFailedError,
@@ -112,7 +113,7 @@ def judge(
             return Verdict.SERVER if restarted else Verdict.PERSON
         case FailedCacheError():
             return Verdict.OVERTAXED
-        case ServerUnreachableError():
+        case ServerUnreachableError() | CredentialsError():
             return Verdict.UNSENT
         case DisconnectedError():
             return Verdict.SERVER if sent else Verdict.UNSENT

@@ -98,9 +98,12 @@ def advance(state: JobState, event: StateEvent) -> JobState:
     foreign = told is not None and told != state.plan.prompt_id
     if state.news:
         state = attrs.evolve(state, news=())
-    if kind is None or foreign or state.phase is Phase.ENDED:
+    if foreign or state.phase is Phase.ENDED:
         return state
-    state = _enter_phase(state, kind, event)
+    if isinstance(event, Accepted) and event.assigned_id:
+        state = attrs.evolve(state, plan=attrs.evolve(state.plan, prompt_id=event.assigned_id))
+    if kind is not None:
+        state = _enter_phase(state, kind, event)
     return EFFECTS.get(type(event), no_effect)(state, event)
 
 

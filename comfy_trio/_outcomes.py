@@ -13,14 +13,21 @@ from ._errors import (
     ExecutionFailedError,
     ExecutionInterruptedError,
     FailedCacheError,
+    PicturesLostError,
     WentMissingError,
 )
 from ._events import Failed, Finished, ProgressPercent
 from ._result import JobResult
+from ._util import as_object
 
 if TYPE_CHECKING:
     from ._errors import ComfyError
+    from ._masking import Secrets
     from ._state import Gone, JobState, ServerLost
+
+
+IMAGE_SENDERS = frozenset({"SaveImageWebsocket"})
+"""Classes whose pictures on the WebSocket are results, not previews."""
 
 
 def succeed(state: JobState) -> JobState:
@@ -59,7 +66,31 @@ def succeed(state: JobState) -> JobState:
     )
     if state.percent < 100:
         state = state.telling(ProgressPercent(plan.prompt_id, 100), percent=100)
+    unheard = [
+        node_id
+        for node_id in plan.part
+        if state.gap is not None
+        and plan.class_of(node_id) in IMAGE_SENDERS
+        and node_id not in state.watched
+        and node_id not in state.cached
+        and node_id not in refused
+    ]
+    if unheard:
+        return fail(state, _pictures_lost(state, unheard, result))
     return state.telling(Finished(plan.prompt_id, result), outcome=result)
+
+
+def _pictures_lost(state: JobState, node_ids: list[str], result: JobResult) -> PicturesLostError:
+    plan = state.plan
+    nodes = ", ".join(map(plan.name, node_ids))
+    return PicturesLostError(
+        f"job {plan.prompt_id} ran to its end, but the pictures of {nodes} did not arrive, or not"
+        f" all: {state.gap}. The server keeps none of them. The rest is in the error's result; a"
+        " SaveImage node leaves its pictures at the server",
+        prompt_id=plan.prompt_id,
+        node_ids=node_ids,
+        result=result,
+    )
 
 
 def fail(state: JobState, error: ComfyError) -> JobState:
@@ -101,6 +132,7 @@ def error_of(
     plan = state.plan
     if isinstance(failure, wire.ExecutionInterrupted):
         return _interruption(state, failure)
+    failure = _masked(failure, plan.secrets)
     if failure.node_id is None:
         said = failure.exception_message or failure.exception_type or "no reason"
         return CustomEventError(
@@ -125,6 +157,18 @@ def error_of(
         traceback=failure.traceback,
         current_inputs=failure.current_inputs,
         executed=failure.executed,
+    )
+
+
+def _masked(failure: wire.ExecutionError, secrets: Secrets) -> wire.ExecutionError:
+    """Leave out what a server should not have told: hidden inputs, such as API keys."""
+    return attrs.evolve(
+        failure,
+        exception_message=secrets.mask(failure.exception_message),
+        traceback=tuple(map(secrets.mask, failure.traceback)),
+        current_inputs=as_object(secrets.mask_json(failure.current_inputs)),
+        current_outputs=secrets.mask_json(failure.current_outputs),
+        data=as_object(secrets.mask_json(failure.data)),
     )
 
 

@@ -10,7 +10,7 @@ import attrs
 import trio
 
 from ._address import parse_address
-from ._client import client_headers, open_comfy
+from ._client import caller_headers, open_comfy
 from ._connection import ConnectionState, ReconnectPolicy
 from ._errors import (
     ComfyError,
@@ -41,8 +41,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Awaitable, Callable, Mapping
 
-    from ._address import Credentials
     from ._client import Comfy
+    from ._credentials import Credentials
     from ._dispatcher import Dispatcher, Seat
     from ._pool_events import PoolEvent
     from ._pool_job import Attempt
@@ -93,8 +93,8 @@ class PoolServer:
     transport: Transport | None = attrs.field(kw_only=True, default=None, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        _, url_credentials = parse_address(self.url)
-        client_headers(self.credentials or url_credentials, self.user, self.headers)
+        parse_address(self.url)
+        caller_headers(self.user, self.headers)
 
 
 @attrs.frozen(kw_only=True)

@@ -7,6 +7,7 @@ Routes and bodies are those of server.py of ComfyUI 0.3.40 and newer; every rout
 from __future__ import annotations
 
 import json
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from urllib.parse import quote
 
@@ -16,16 +17,20 @@ from ._errors import (
     SNIPPET_LENGTH,
     AuthenticationError,
     NotComfyUIError,
+    PaymentRequiredError,
     ReplySummary,
     RequestTooLargeError,
     ResponseError,
+    ServiceUnavailableError,
+    TooManyRequestsError,
     UnsupportedError,
 )
+from ._masking import Secrets
 from ._secrets import hide_secrets
-from ._util import is_list, is_object, one_line
+from ._util import as_object, is_list, is_object, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Awaitable, Callable, Iterable
+    from collections.abc import AsyncIterable, Awaitable, Callable, Iterable, Mapping
     from os import PathLike
 
     from ._util import JSON, JSONObject
@@ -101,6 +106,11 @@ class Request:
     content: bytes | None = attrs.field(default=None, repr=False)
     headers: tuple[tuple[str, str], ...] = attrs.field(default=(), repr=False)
 
+    @property
+    def repeatable(self) -> bool:
+        """Whether the body can be sent a second time: not one that is read from who knows where."""
+        return self.form is None or isinstance(self.form.source, bytes | str)
+
 
 @attrs.frozen
 class Reply:
@@ -112,6 +122,10 @@ class Reply:
         status: The HTTP status.
         content: The body.
         content_type: Its format as the server states it; may be empty.
+        location: Where it leads, if it is a redirect that was not followed. Without what may be
+            secret in that.
+        retry_after: Seconds after which the server wants to be asked again, if it says so.
+        secrets: What no message about it may repeat.
     """
 
     request: Request
@@ -119,6 +133,9 @@ class Reply:
     status: int
     content: bytes = attrs.field(repr=False)
     content_type: str = ""
+    location: str = ""
+    retry_after: float | None = None
+    secrets: Secrets = attrs.field(factory=Secrets, eq=False, repr=False)
 
     def json(self) -> JSON:
         """Return the body as JSON; None if it is none."""
@@ -126,13 +143,14 @@ class Reply:
 
     def summary(self) -> ReplySummary:
         """Return what an error shows of the reply, without the secrets that it may quote."""
-        text = hide_secrets(self.content.decode(errors="replace"))
+        text = self.secrets.mask(hide_secrets(self.content.decode(errors="replace")))
         return ReplySummary(
             self.request.method,
             self.url,
             self.status,
-            _json_or_none(text),
+            self.secrets.mask_json(_json_or_none(text)),
             text[:SNIPPET_LENGTH].strip(),
+            self.retry_after,
         )
 
 
@@ -173,12 +191,30 @@ USER_HEADER = "comfy-user"
 """The header that says for whom a request is. Servers without ``--multi-user`` pass over it."""
 
 
+def read_retry_after(value: str, now: float) -> float | None:
+    """Read the header ``Retry-After``: seconds, or a date (RFC 9110, section 10.2.3).
+
+    Args:
+        value: Of the header; may be empty.
+        now: Seconds since 1970.
+    """
+    if value.strip().isdecimal():
+        return float(value)
+    try:
+        return max(parsedate_to_datetime(value).timestamp() - now, 0.0)
+    except (ValueError, OverflowError):
+        return None
+
+
 def raise_for_status(reply: Reply) -> None:
     """Raise what a status of 300 or more means.
 
     Raises:
         AuthenticationError: 401, 403, 407.
+        PaymentRequiredError: 402.
         RequestTooLargeError: 413.
+        TooManyRequestsError: 429.
+        ServiceUnavailableError: 503.
         ResponseError: any other.
     """
     if reply.status < 300:
@@ -198,22 +234,60 @@ def raise_for_status(reply: Reply) -> None:
             summary,
         )
     if reply.status < 400:
-        raise ResponseError(
-            f"{asked}, a redirect that is not followed: use the address it leads to", summary
-        )
-    raise ResponseError(asked + _quoted(summary), summary)
+        raise bad_redirect(reply, "which is not followed: use the address it leads to")
+    kind = _KINDS.get(reply.status, ResponseError)
+    wait = "" if reply.retry_after is None else f" (try again in {reply.retry_after:.0f} s)"
+    raise kind(asked + wait + _quoted(summary), summary)
+
+
+_KINDS: Mapping[int, type[ResponseError]] = {
+    402: PaymentRequiredError,
+    429: TooManyRequestsError,
+    503: ServiceUnavailableError,
+}
+
+
+def bad_redirect(reply: Reply, why: str) -> ResponseError:
+    """Return the error for a redirect that is not followed.
+
+    Args:
+        reply: The redirect.
+        why: The end of a sentence.
+    """
+    summary = reply.summary()
+    target = f" to {reply.location}" if reply.location else ""
+    return ResponseError(
+        f"{summary.method} {summary.url} was answered with HTTP status {summary.status}, a redirect"
+        f"{target}, {why}",
+        summary,
+    )
+
+
+def sentence_of(summary: ReplySummary) -> str:
+    """Return what a server says of an error, in whatever form; may be empty.
+
+    ComfyUI: ``{"error": {"message", ...}}`` or ``{"error": "..."}``; its assets and Comfy Cloud
+    (``ErrorResponse`` in https://github.com/Comfy-Org/docs/blob/main/openapi-cloud.yaml):
+    ``{"code", "message"}``; proxies: text, or a page.
+    """
+    body = as_object(summary.body)
+    error = body.get("error") or body
+    sentence = error if isinstance(error, str) else as_object(error).get("message")
+    return one_line(sentence if isinstance(sentence, str) else summary.snippet)[:200]
 
 
 def _quoted(summary: ReplySummary) -> str:
-    return f": {one_line(summary.snippet)[:200]}" if summary.snippet else " and an empty body"
+    sentence = sentence_of(summary)
+    return f": {sentence}" if sentence else " and an empty body"
 
 
 def unexpected(reply: Reply, expected: str) -> ResponseError:
     """Return the error for a reply of good status that holds something else than it should."""
     summary = reply.summary()
+    content_type = reply.secrets.mask(reply.content_type)
     return ResponseError(
         f"{summary.method} {summary.url} should have been answered with {expected}, but the reply"
-        f" (HTTP status {summary.status}, {reply.content_type or 'no content type'}) is"
+        f" (HTTP status {summary.status}, {content_type or 'no content type'}) is"
         f" {one_line(summary.snippet)[:200] or 'empty'}",
         summary,
     )

@@ -12,6 +12,7 @@ import attrs
 import trio
 
 from ._connection import Connection, ConnectionState, ReconnectPolicy
+from ._door import Door
 from ._errors import ComfyError, ServerUnreachableError
 from ._handshake import feature_flags_frame
 from ._http import HttpClient
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
     from ._address import ServerAddress
+    from ._credentials import Credentials
+    from ._masking import Secrets
     from ._replies import Request
     from ._state import JobPlan
     from ._tracker import JobTracker
@@ -47,22 +50,28 @@ class SessionOptions:
 
     Args:
         client_id: Whose events to hear. Two sessions with one id deafen each other.
-        headers: Sent with every request and with the upgrade.
+        credentials: Shown with every request and with the upgrade.
+        headers: Sent beside them.
+        secrets: What no message may hold, and grows by what is shown.
         feature_flags: Announced on the WebSocket.
         transport: How to connect.
         max_requests: How many HTTP requests may be under way at once.
         max_message_size: Of the WebSocket, in bytes.
+        max_reply_size: Of an HTTP reply that is read whole, in bytes.
         reconnect: What to do when the WebSocket is lost.
         connect_timeout: Seconds for the server to answer.
         close_timeout: Seconds for stopping what still runs.
     """
 
     client_id: str
-    headers: Sequence[tuple[str, str]]
+    credentials: Credentials | None
+    headers: Sequence[tuple[str, str]] = attrs.field(repr=False)
+    secrets: Secrets
     feature_flags: JSONObject
     transport: Transport
     max_requests: int
     max_message_size: int
+    max_reply_size: int
     reconnect: ReconnectPolicy
     connect_timeout: float
     close_timeout: float
@@ -91,12 +100,13 @@ class Session:
     def __init__(self, address: ServerAddress, options: SessionOptions) -> None:
         self.address = address
         self.options = options
+        self.door = Door(options.credentials, options.headers, options.secrets)
         self.http = self._new_http(options.max_requests)
         self.cleanup_http = self._new_http(CLEANUP_REQUESTS)
         self.connection = Connection(
             address,
             options.client_id,
-            headers=options.headers,
+            door=self.door,
             handshake=feature_flags_frame(options.feature_flags),
             transport=options.transport,
             max_message_size=options.max_message_size,
@@ -121,9 +131,10 @@ class Session:
     def _new_http(self, max_requests: int) -> HttpClient:
         return HttpClient(
             self.address,
-            headers=self.options.headers,
+            door=self.door,
             transport=self.options.transport,
             max_requests=max_requests,
+            max_reply_size=self.options.max_reply_size,
         )
 
     def observe(self, observer: SessionObserver) -> None:
@@ -141,7 +152,9 @@ class Session:
             for mailbox in self._subscribers:
                 mailbox.put_nowait(number, event)
 
-    def _on_lost(self, error: Exception) -> None:
+    def _on_lost(self, error: Exception, reason: str | None) -> None:
+        if reason is not None:
+            self.supervisor.notice_gap(reason)
         for observer in self._observers:
             observer.lost(error)
 

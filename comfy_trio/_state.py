@@ -10,6 +10,7 @@ import attrs
 
 from . import _wire as wire
 from ._errors import describe_node
+from ._masking import Secrets
 from ._prompt import title_of
 from ._routes._history import HistoryEntry
 from ._routes._prompt import Accepted
@@ -76,6 +77,13 @@ class Gone:
 
 
 @attrs.frozen
+class Gap:
+    """The WebSocket was lost, and with it whatever frames were to come: the reason."""
+
+    reason: str
+
+
+@attrs.frozen
 class ServerLost:
     """The server cannot be asked any more, and it is given up."""
 
@@ -90,6 +98,7 @@ StateEvent: TypeAlias = (
     | SeenRunning
     | HistoryEntry
     | Gone
+    | Gap
     | ServerLost
 )
 """Everything that `advance` takes."""
@@ -100,13 +109,14 @@ class JobPlan:
     """What is known of a job before it starts.
 
     Args:
-        prompt_id: The client's own choice.
+        prompt_id: The client's own choice; where a server makes its own, that.
         prompt: The graph that is sent.
         aliases: Node id by alias, of the outputs to collect; empty for all.
         auto_seeds: The seeds drawn for this run, by node id.
         node_ids: The ids of the typed nodes that the prompt was made of, if it was.
         targets: The ids of the output nodes to run; None for all.
         skipped: The nodes that the server leaves out, because no target needs them.
+        secrets: What no error may repeat.
     """
 
     prompt_id: str
@@ -116,6 +126,7 @@ class JobPlan:
     node_ids: Mapping[Node, str] = attrs.field(factory=dict["Node", str], repr=False)
     targets: tuple[str, ...] | None = None
     skipped: frozenset[str] = frozenset()
+    secrets: Secrets = attrs.field(factory=Secrets, eq=False, repr=False)
 
     @property
     def part(self) -> JSONObject:
@@ -167,6 +178,8 @@ class JobState:
         executing: The node that the server last said it runs, as the workflow knows it.
         outputs: What each node showed so far.
         received: The pictures that came over the WebSocket.
+        watched: The nodes that send such pictures, and did so within one connection.
+        gap: Why the connection was lost meanwhile, if it was.
         detailed: Whether the server sends `wire.ProgressState`, which outranks other signs.
         failure: How it ends, if a frame said that it ends badly.
         succeeded: Whether a frame said that it ends well.
@@ -188,6 +201,8 @@ class JobState:
     executing: str | None = None
     outputs: Mapping[str, JSONObject] = attrs.field(factory=_nothing)
     received: Mapping[str, tuple[ReceivedImage, ...]] = attrs.field(factory=_nothing)
+    watched: frozenset[str] = frozenset()
+    gap: str | None = None
     detailed: bool = False
     failure: wire.ExecutionError | wire.ExecutionInterrupted | None = None
     succeeded: bool = False

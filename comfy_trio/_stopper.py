@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, final
 
 from ._learned import Learned
 from ._replies import raise_for_status
-from ._routes._jobs import cancel, read_cancelled
+from ._routes._jobs import cancel, is_unknown, read_cancelled
 from ._routes._queue import QUEUE, dequeue, interrupt, read_queue
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Stopper:
             await self.ask(dequeue(waiting))
             after = await self._queue()  # one of them may have begun before it was taken out
         for prompt_id in prompt_ids:
-            if after.is_running(prompt_id):
+            if after.is_running(prompt_id) and _runs_alone(after, prompt_ids):
                 await self.ask(interrupt(prompt_id))
         return any(prompt_id in before for prompt_id in prompt_ids)
 
@@ -56,21 +56,24 @@ class Stopper:
         """Interrupt a job if it runs.
 
         Servers before 0.3.57 heed no id, and interrupt whatever runs: so they are asked only while
-        the queue shows that it is this one.
+        the queue shows that it is this one. Comfy Cloud's interrupt stops all that an account runs.
 
         Returns:
-            Whether it ran.
+            Whether it ran. False, too, if it cannot be stopped without others that run beside it.
 
         Raises:
             ComfyError: the server cannot be asked to.
         """
-        if not (await self._queue()).is_running(prompt_id):
+        queue = await self._queue()
+        if not queue.is_running(prompt_id):
             return False
         cancelled = await self._cancel_at_once([prompt_id])
-        if cancelled is None:
+        if cancelled is not None:
+            return cancelled
+        alone = _runs_alone(queue, [prompt_id])
+        if alone:
             await self.ask(interrupt(prompt_id))
-            return True
-        return cancelled
+        return alone
 
     async def ask(self, request: Request) -> None:
         """Ask for something that has no answer.
@@ -89,7 +92,12 @@ class Stopper:
             return None
         asked = self._cancels_at_once.moment
         reply = await self._http.request(cancel(prompt_ids))
-        if reply.status in {404, 405}:
+        if reply.status in {404, 405} and not is_unknown(reply):
             self._cancels_at_once.learn(False, asked)
         # They refuse all ids together if one is of no form that they know; the older ways do not.
         return read_cancelled(reply) if reply.status == 200 else None
+
+
+def _runs_alone(queue: QueueState, prompt_ids: Sequence[str]) -> bool:
+    """Whether no other jobs run: ComfyUI runs one at a time, hosted servers run several."""
+    return all(entry.prompt_id in prompt_ids for entry in queue.running)

@@ -136,6 +136,7 @@ class Submitter:
             auto_seeds=fill_seeds(prompt, ranges),
             aliases=workflow.outputs,
             node_ids=workflow.node_ids,
+            secrets=self._session.door.secrets,
             targets=targets,
             skipped=frozenset() if targets is None else nodes_left_out(prompt, targets),
         )

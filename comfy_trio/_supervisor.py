@@ -14,16 +14,28 @@ from typing import TYPE_CHECKING, final
 import trio
 
 from ._connection import ConnectionState
-from ._errors import ComfyError, DisconnectedError, ResponseError, ServerUnreachableError
+from ._errors import (
+    AuthenticationError,
+    ComfyError,
+    CredentialsError,
+    DisconnectedError,
+    ResponseError,
+    ServerUnreachableError,
+)
 from ._logging import logger
-from ._routes._history import HistoryEntry, history_of, read_history_entry
+from ._routes._history import history_of, read_history_entry
+from ._routes._hosted import history_v2_of, read_history_v2, read_job_outcome
+from ._routes._jobs import is_unknown, job_request
 from ._routes._prompt import read_prompt_reply
 from ._routes._queue import CLEAR_QUEUE, QUEUE, QueueState, dequeue, read_queue
 from ._state import Gone, Phase, Refused, SeenPending, SeenRunning, ServerLost
 from ._tracker import JobTracker
 from ._wire import (
     Executing,
+    ExecutionError,
+    ExecutionInterrupted,
     ExecutionStart,
+    ExecutionSuccess,
     PreviewImage,
     Progress,
     ProgressText,
@@ -35,10 +47,14 @@ if TYPE_CHECKING:
 
     from ._http import HttpClient
     from ._replies import Reply, Request
+    from ._routes._hosted import Found
+    from ._routes._prompt import Accepted
     from ._state import JobPlan
     from ._stopper import Stopper
 
 
+LOST = (ServerUnreachableError, DisconnectedError, CredentialsError, AuthenticationError)
+"""What says, once there is no WebSocket any more, that a server is lost."""
 SILENCE = 10.0
 """Seconds without a frame after which a job is looked for in the server's queue."""
 MISSES = 2
@@ -78,9 +94,10 @@ class JobSupervisor:
         self._stopper = stopper
         self._connection_state = connection_state
         self._trackers: dict[str, JobTracker] = {}
-        self._running: JobTracker | None = None
+        self._running: set[str] = set()
         self._busy = trio.Event()
         self._doubts = trio.Event()
+        self._has_history = True
 
     @property
     def live(self) -> Sequence[JobTracker]:
@@ -93,16 +110,35 @@ class JobSupervisor:
         """Give a frame to the job that it belongs to; frames of other clients' jobs to none."""
         prompt_id: str | None = getattr(event, "prompt_id", None)
         if prompt_id is not None:
+            self._note_running(prompt_id, event)
             tracker = self._trackers.get(prompt_id)
-            if isinstance(event, ExecutionStart | Executing):
-                self._running = tracker
-        elif isinstance(event, PreviewImage | ProgressText | Progress):
-            # These do not tell their prompt. A server runs one at a time: it is ours that runs.
-            tracker = self._running
+        elif isinstance(event, PreviewImage | ProgressText | Progress) and len(self._running) == 1:
+            # These do not tell their prompt, but only one runs. Hosted servers run several at a
+            # time, and tell of all: there, nobody knows whose these are.
+            (running,) = self._running
+            tracker = self._trackers.get(running)
         else:
             return
         if tracker is not None:
             tracker.feed(event)
+
+    def _note_running(self, prompt_id: str, event: ServerEvent) -> None:
+        match event:
+            case ExecutionStart() | Executing(node=str()):
+                self._running.add(prompt_id)
+            case ExecutionError(blocked=True):
+                pass
+            case Executing() | ExecutionSuccess() | ExecutionError() | ExecutionInterrupted():
+                self._running.discard(prompt_id)
+            case _:
+                pass
+
+    def notice_gap(self, reason: str) -> None:
+        """Let every job know that the WebSocket was lost."""
+        # How strangers' jobs end may be missed now.
+        self._running &= self._trackers.keys()
+        for tracker in self.live:
+            tracker.notice_gap(reason)
 
     def abandon_all(self, reason: str) -> None:
         """End every job here, whatever becomes of it at the server."""
@@ -142,14 +178,13 @@ class JobSupervisor:
                 await self._settle(tracker)
         finally:
             del self._trackers[tracker.prompt_id]
-            if self._running is tracker:
-                self._running = None
+            self._running.discard(tracker.prompt_id)
 
     async def _post(self, tracker: JobTracker, request: Request) -> None:
         try:
             with tracker.posting:
                 reply = await self._http.request(request)
-                tracker.feed(read_prompt_reply(reply, tracker.state.plan.prompt))
+                self._accept(tracker, read_prompt_reply(reply, tracker.state.plan.prompt))
         except DisconnectedError as error:
             await self._settle_post(tracker, error)
         except ResponseError as error:
@@ -160,6 +195,14 @@ class JobSupervisor:
                 await self._settle_post(tracker, error)
         except ComfyError as error:
             tracker.feed(Refused(error))
+
+    def _accept(self, tracker: JobTracker, accepted: Accepted) -> None:
+        sent_id = tracker.prompt_id
+        tracker.feed(accepted)
+        if tracker.prompt_id != sent_id:
+            self._trackers[tracker.prompt_id] = self._trackers.pop(sent_id)
+            tracker.notice_gap("the server told too late under which id it sends them")
+            tracker.suspect_end()
 
     async def _settle_post(self, tracker: JobTracker, error: ComfyError) -> None:
         """Find out whether the server has the job, by its id; never by posting again."""
@@ -200,7 +243,7 @@ class JobSupervisor:
                 logger.debug("looking for job %s: %s", tracker.prompt_id, error)
                 failures += 1
                 self._give_up_if_lost(error)
-                if failures >= PATIENCE and isinstance(error, ResponseError):
+                if failures >= PATIENCE and isinstance(error, ResponseError | CredentialsError):
                     self._settle_without_history(tracker, error)
                 await trio.sleep(_pause(failures))
                 continue
@@ -216,20 +259,30 @@ class JobSupervisor:
             else:
                 await trio.sleep(MISS_PAUSE)
 
-    def _settle_without_history(self, tracker: JobTracker, error: ResponseError) -> None:
+    def _settle_without_history(
+        self, tracker: JobTracker, error: ResponseError | CredentialsError
+    ) -> None:
         """End a job whose server answers, but will not tell how it ended, by what frames told."""
         if tracker.state.phase in (Phase.ENDING, Phase.RECORDED):
             tracker.feed(Gone(dequeued=tracker.state.cancelling))
         else:
             tracker.feed(ServerLost(str(error)))
 
-    async def _read_history(self, tracker: JobTracker, failures: int) -> HistoryEntry | None:
-        reply = await self._ask(history_of(tracker.prompt_id), failures)
-        return read_history_entry(reply, tracker.prompt_id)
+    async def _read_history(self, tracker: JobTracker, failures: int) -> Found:
+        prompt_id = tracker.prompt_id
+        if self._has_history:
+            reply = await self._ask(history_of(prompt_id), failures)
+            if reply.status not in {404, 405}:
+                return read_history_entry(reply, prompt_id)
+        reply = await self._ask(job_request(prompt_id), failures)
+        if reply.status not in {404, 405} or is_unknown(reply):
+            found = read_job_outcome(reply, prompt_id)
+            self._has_history = False
+            return found
+        reply = await self._ask(history_v2_of(prompt_id), failures)
+        return read_history_v2(reply, prompt_id)
 
-    async def _look_up(
-        self, tracker: JobTracker, failures: int
-    ) -> SeenPending | SeenRunning | HistoryEntry | None:
+    async def _look_up(self, tracker: JobTracker, failures: int) -> Found:
         queue = read_queue(await self._ask(QUEUE, failures))
         return _place_of(tracker, queue) or await self._read_history(tracker, failures)
 
@@ -294,7 +347,7 @@ class JobSupervisor:
     def _give_up_if_lost(self, error: ComfyError) -> None:
         if self._connection_state() is not ConnectionState.FAILED:
             return
-        if isinstance(error, ServerUnreachableError | DisconnectedError):
+        if isinstance(error, LOST):
             self.abandon_all(str(error))
 
     # --- Stopping ---------------------------------------------------------------------------------

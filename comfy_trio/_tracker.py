@@ -19,7 +19,7 @@ from ._events import (
 )
 from ._machine import advance
 from ._mailbox import Mailbox
-from ._state import JobPlan, JobState, Phase, StateEvent
+from ._state import Gap, JobPlan, JobState, Phase, StateEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -106,6 +106,10 @@ class JobTracker:
             self._turn.set()
             if not self.posted.is_set():
                 self.posting.deadline = trio.current_time() + RECORD_GRACE
+
+    def notice_gap(self, reason: str) -> None:
+        """Let the job know that frames may have been lost. Nothing was heard of it by that."""
+        self.state = advance(self.state, Gap(reason))
 
     def suspect_end(self) -> None:
         """Have the server asked where the job is, because its frames may have been missed."""

@@ -1,12 +1,13 @@
 """What the client needs of a network, as protocols: HTTP, and one WebSocket.
 
 `comfy_trio` speaks through `httpx` and `trio-websocket`; `comfy_trio.testing` speaks to its
-embedded server through memory; anything else that fits may be passed to `open_comfy`.
+embedded server through memory; anything else that fits may be passed to `open_comfy`: an httpx
+transport as ``http_transport``, a way to open WebSockets as ``websocket``, both as ``transport``.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +23,9 @@ class WebSocketClosed(Exception):
         code: The close code of RFC 6455, 1006 when there was no closing handshake.
         reason: The peer's reason, or what the transport knows. May be empty.
     """
+
+    MESSAGE_TOO_BIG: Final = 1009
+    """The code of RFC 6455 for a message that is larger than the side that closes takes."""
 
     def __init__(self, code: int = 1006, reason: str = "") -> None:
         super().__init__(f"WebSocket closed with code {code}" + (f": {reason}" if reason else ""))
@@ -67,6 +71,52 @@ class WebSocket(Protocol):
         ...
 
 
+class OpenWebSocket(Protocol):
+    """Opens WebSockets: a function like `Transport.open_websocket`.
+
+    Another library is fitted in by telling its exceptions and its names::
+
+        class Adapter:
+            def __init__(self, connection):
+                self._connection = connection
+
+            async def receive(self):
+                try:
+                    return await self._connection.receive()
+                except other_library.Closed as error:
+                    raise WebSocketClosed(error.code, error.reason) from None
+
+            ...  # and likewise send and ping
+
+
+        @asynccontextmanager
+        async def open_websocket(url, *, headers, max_message_size):
+            try:
+                connection = await other_library.connect(url, headers, max_message_size)
+            except other_library.Refused as error:
+                raise WebSocketRejected(error.status, error.body) from None
+            except OSError as error:
+                raise WebSocketUnreachable(str(error)) from error
+            try:
+                yield Adapter(connection)
+            finally:
+                with trio.move_on_after(1, shield=True):
+                    await connection.aclose()
+
+
+        async with open_comfy(url, websocket=open_websocket) as comfy:
+            ...
+
+    `url` and `headers` may hold secrets: they belong in no message.
+    """
+
+    def __call__(
+        self, url: str, *, headers: Sequence[tuple[str, str]], max_message_size: int
+    ) -> AbstractAsyncContextManager[WebSocket]:
+        """See `Transport.open_websocket`."""
+        ...
+
+
 class Transport(Protocol):
     """A way to a server: where HTTP requests and the WebSocket upgrade go."""
 
@@ -84,7 +134,7 @@ class Transport(Protocol):
         """Return a context manager that connects on entering and closes, in bounded time, after.
 
         Args:
-            url: A ``ws://`` or ``wss://`` URL.
+            url: A ``ws://`` or ``wss://`` URL. Its query may hold a token.
             headers: Extra headers of the upgrade request.
             max_message_size: In bytes; a larger incoming message closes the connection with
                 code 1009.

@@ -1,12 +1,14 @@
 """The WebSocket by trio-websocket, whose small defaults are overridden.
 
 Its defaults close a connection on a message over 1 MiB (pictures are larger), read 4 KiB at a time
-(half the throughput on pictures), and wait 60 s for a dead peer to say goodbye.
+(half the throughput on pictures), and wait 60 s for a dead peer to say goodbye. It waits for the
+end of whatever a server has to say when it refuses, and forgets it if the connection breaks first.
 """
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager, contextmanager
+import re
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, TypeAlias, cast, final
 from urllib.parse import SplitResult, urlsplit
 
@@ -15,14 +17,20 @@ import trio_websocket
 
 from ._nursery import open_service_nursery
 from ._transport import WebSocketClosed, WebSocketRejected, WebSocketUnreachable
+from ._tunnel import open_tunnel, start_tls
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 
+    from ._tunnel import Proxy
+
     Stream: TypeAlias = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
 RECEIVE_BUFFER_SIZE = 2**20
+SWITCHING_PROTOCOLS = 101
+MAX_REFUSAL_SIZE = 64 * 2**10
+"""How much of an answer that refuses the upgrade is read, in bytes."""
 GOODBYE_TIMEOUT = 1.0
 """Seconds for the closing handshake; after that the connection is cut."""
 
@@ -33,13 +41,14 @@ async def open_trio_websocket(
     *,
     headers: Sequence[tuple[str, str]],
     max_message_size: int,
-    ssl_context: ssl.SSLContext | None,
+    ssl_context: ssl.SSLContext,
+    proxy: Proxy | None = None,
 ) -> AsyncGenerator[TrioWebSocket, None]:
     """Connect on entering, close after; see `Transport.open_websocket`.
 
     There is no bound on connecting: cancellation is the only timeout.
     """
-    stream = await _connect(urlsplit(url), ssl_context)
+    stream = await _connect(urlsplit(url), ssl_context, proxy)
     try:
         async with open_service_nursery() as nursery:
             connection = await _shake_hands(
@@ -59,56 +68,100 @@ async def open_trio_websocket(
         await trio.aclose_forcefully(stream)  # noqa: ASYNC102  # never blocks
 
 
-async def _connect(parts: SplitResult, ssl_context: ssl.SSLContext | None) -> Stream:
+async def _connect(
+    parts: SplitResult, ssl_context: ssl.SSLContext, proxy: Proxy | None
+) -> trio.abc.Stream:
     secure = parts.scheme == "wss"
     host, port = parts.hostname or "", parts.port or (443 if secure else 80)
     try:
-        if secure:
-            return await trio.open_ssl_over_tcp_stream(
-                host, port, ssl_context=ssl_context, https_compatible=True
-            )
-        return await trio.open_tcp_stream(host, port)
+        stream: trio.abc.Stream
+        if proxy is None:
+            stream = await trio.open_tcp_stream(host, port)
+        else:
+            stream = await open_tunnel(proxy, host, port, ssl_context)
+        return await start_tls(stream, host, ssl_context) if secure else stream
     except OSError as error:
         raise WebSocketUnreachable(str(error)) from error
 
 
 async def _shake_hands(
     nursery: trio.Nursery,
-    stream: Stream,
+    stream: trio.abc.Stream,
     parts: SplitResult,
     *,
     extra_headers: list[tuple[bytes, bytes]],
     max_message_size: int,
 ) -> trio_websocket.WebSocketConnection:
     reader = _Reader(nursery)
+    answer = _Answer(stream)
     # trio-websocket waits for ever when the peer hangs up during the handshake.
     with reader.until_it_ends:
         return await trio_websocket.wrap_client_stream(
             cast("trio.Nursery", reader),
-            stream,
+            cast("Stream", answer),  # any stream will do
             parts.netloc,
             f"{parts.path}?{parts.query}",
             extra_headers=extra_headers,
             max_message_size=max_message_size,
             receive_buffer_size=RECEIVE_BUFFER_SIZE,
         )
-    rejection = reader.rejection
-    if rejection is not None:
-        raise WebSocketRejected(rejection.status_code, rejection.body or b"") from rejection
+    status = answer.status
+    if status is not None and status != SWITCHING_PROTOCOLS:
+        raise WebSocketRejected(status, answer.body)
     raise WebSocketUnreachable("the connection ended during the WebSocket handshake")
 
 
 @final
-class _Reader:
-    """The nursery as trio-websocket sees it, which starts one task in it: its reader.
+class _Answer(trio.abc.Stream):
+    """A stream that remembers how the answer to the upgrade began, and cuts a refusal short."""
 
-    When the server refuses the upgrade, the reader raises that; here it is kept for the caller.
-    """
+    def __init__(self, stream: trio.abc.Stream) -> None:
+        self._stream = stream
+        self._begin = bytearray()
+
+    @property
+    def status(self) -> int | None:
+        """The HTTP status; None if it is not there, or none."""
+        match = re.match(rb"HTTP/1\.\d (\d{3})[ \r\n]", self._begin)
+        return None if match is None else int(match[1])
+
+    @property
+    def body(self) -> bytes:
+        """What is there of the body."""
+        return bytes(self._begin.partition(b"\r\n\r\n")[2])
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        """See `trio.abc.ReceiveStream`."""
+        if self.status == SWITCHING_PROTOCOLS:
+            return await self._stream.receive_some(max_bytes)
+        wanted = MAX_REFUSAL_SIZE - len(self._begin)
+        if wanted <= 0:
+            await trio.lowlevel.checkpoint()
+            return b""
+        data = await self._stream.receive_some(wanted)
+        self._begin += data
+        return data
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        """See `trio.abc.SendStream`."""
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        """See `trio.abc.SendStream`."""
+        await self._stream.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        """See `trio.abc.AsyncResource`."""
+        await self._stream.aclose()
+
+
+@final
+class _Reader:
+    """The nursery as trio-websocket sees it, which starts one task in it: its reader."""
 
     def __init__(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
         self.until_it_ends = trio.CancelScope()
-        self.rejection: trio_websocket.ConnectionRejected | None = None
 
     def start_soon(self, task: Callable[[], Awaitable[None]]) -> None:
         """See `trio.Nursery.start_soon`."""
@@ -116,9 +169,8 @@ class _Reader:
 
     async def _run(self, task: Callable[[], Awaitable[None]]) -> None:
         try:
-            await task()
-        except trio_websocket.ConnectionRejected as error:
-            self.rejection = error
+            with suppress(trio_websocket.ConnectionRejected):  # see _Answer, which knows more
+                await task()
         finally:
             self.until_it_ends.cancel("the reader of the WebSocket has ended")
 

@@ -25,6 +25,7 @@ import trio_websocket
 from comfy_trio import open_comfy
 from comfy_trio._address import parse_address
 from comfy_trio._connection import Connection, ConnectionState, ReconnectPolicy
+from comfy_trio._door import Door
 from comfy_trio._handshake import feature_flags_frame
 from comfy_trio._network import NetworkTransport
 from comfy_trio._state import JobPlan
@@ -189,14 +190,14 @@ async def read_frames(url: str, prompt_id: str) -> None:
     await Connection(
         address,
         "bench",
-        headers=(),
+        door=Door(None),
         handshake=feature_flags_frame(),
         transport=transport,
         max_message_size=2**28,
         reconnect=ReconnectPolicy(attempts=0),
         connect_timeout=10,
         on_event=supervisor.route,
-        on_lost=lambda _: None,
+        on_lost=lambda error, reason: supervisor.notice_gap(str(reason or error)),
         on_reconnected=lambda: None,
     ).run(lambda: None)
     assert events.missed > FRAMES / 2

@@ -19,10 +19,12 @@ from comfy_trio import (
     HeaderCredentials,
     NotComfyUIError,
     Preview,
+    ResponseError,
     ServerUnreachableError,
     open_comfy,
 )
 from comfy_trio._address import parse_address
+from comfy_trio._door import Door
 from comfy_trio._http import HttpClient
 from comfy_trio._network import NetworkTransport
 from comfy_trio._replies import QUEUE_LENGTH, Request, get, post
@@ -46,7 +48,7 @@ async def http_client(
     address, _ = parse_address(url)
     client = HttpClient(
         address,
-        headers=headers or [],
+        door=Door(None, headers or []),
         transport=NetworkTransport.to(address, None),
         max_requests=max_requests,
     )
@@ -162,7 +164,7 @@ async def test_a_name_that_is_no_host() -> None:
         ("HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\ncut", DisconnectedError),
         ("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nnope", NotComfyUIError),
         ("HTTP/1.1 401 No\r\ncontent-length: 0\r\n\r\n", AuthenticationError),
-        ("HTTP/1.1 302 Found\r\nlocation: /x\r\ncontent-length: 0\r\n\r\n", DisconnectedError),
+        ("HTTP/1.1 302 Found\r\nlocation: /x\r\ncontent-length: 0\r\n\r\n", ResponseError),
     ],
 )
 async def test_servers_that_are_something_else(reply: str, error: type[Exception]) -> None:

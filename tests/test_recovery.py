@@ -304,6 +304,7 @@ async def test_a_proxy_that_hides_the_history(
 ) -> None:
     """What the frames told is the outcome then; nothing hangs."""
     server.faults.answer("GET /history/{prompt_id}", 404, times=math.inf)
+    server.faults.answer("GET /jobs/{job_id}", 404, times=math.inf)
     assert (await comfy.run(prompts.image()))["9"]["images"]
     with pytest.raises(ExecutionFailedError, match="boom"):
         await comfy.run(prompts.failing())

@@ -12,8 +12,11 @@ from comfy_trio import (
     EnqueueFailedError,
     MissingNodeError,
     NotComfyUIError,
+    PaymentRequiredError,
     RequestTooLargeError,
     ResponseError,
+    ServiceUnavailableError,
+    TooManyRequestsError,
     UnsupportedError,
 )
 from comfy_trio._replies import (
@@ -65,12 +68,15 @@ def test_segments(name: str, quoted: str) -> None:
 
 
 STATUSES: list[tuple[int, type[ResponseError], str]] = [
-    (302, ResponseError, "a redirect that is not followed"),
+    (302, ResponseError, "a redirect, which is not followed"),
     (400, ResponseError, "HTTP status 400 and an empty body"),
     (401, AuthenticationError, "Pass credentials="),
     (403, AuthenticationError, "other credentials"),
     (407, AuthenticationError, "other credentials"),
+    (402, PaymentRequiredError, "HTTP status 402"),
     (413, RequestTooLargeError, "--max-upload-size"),
+    (429, TooManyRequestsError, "HTTP status 429"),
+    (503, ServiceUnavailableError, "HTTP status 503"),
     (500, ResponseError, "HTTP status 500"),
     (502, ResponseError, "HTTP status 502"),
 ]
@@ -138,8 +144,9 @@ def test_what_is_not_comfyui(body: bytes, status: int, error: type[ResponseError
 
 def test_an_accepted_prompt() -> None:
     body: dict[str, Any] = {"prompt_id": "p", "number": 4, "node_errors": {}}
-    assert read_prompt_reply(reply(body), PROMPT) == Accepted(4)
-    assert read_prompt_reply(reply({"prompt_id": "p", "node_errors": []}), PROMPT) == Accepted(0)
+    assert read_prompt_reply(reply(body), PROMPT) == Accepted(4, {}, "p")
+    body = {"prompt_id": "p", "node_errors": []}
+    assert read_prompt_reply(reply(body), PROMPT) == Accepted(0, {}, "p")
 
 
 def test_an_accepted_prompt_of_which_a_part_is_refused() -> None:
@@ -198,10 +205,11 @@ def test_recorded_missing_classes(version: str) -> None:
 
 
 ODD_REFUSALS: list[tuple[object, int, str]] = [
-    ({"error": "out of credits", "node_errors": []}, 402, "out of credits"),
-    ({"code": 7, "message": "slow down"}, 429, "slow down"),
+    ({"error": "out of order", "node_errors": []}, 400, "out of order"),
+    ({"code": 7, "message": "slow down"}, 418, "slow down"),
+    ({"code": "NO_SUCH_MODEL", "message": "odd"}, 400, r"\(HTTP status 400, NO_SUCH_MODEL\): odd"),
     ({"error": {"message": "odd"}, "node_errors": {"3": 7}}, 400, "odd"),
-    (b"<h1>Service Unavailable</h1>", 503, "Service Unavailable"),
+    (b"<h1>Bad Gateway</h1>", 502, "Bad Gateway"),
     (b"", 500, "HTTP status 500"),
     ([], 400, "HTTP status 400"),
     ({"no": "prompt_id"}, 200, "HTTP status 200"),

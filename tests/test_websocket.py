@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import prompts
@@ -82,9 +83,36 @@ def saying(answer: bytes) -> Callable[[trio.SocketStream], object]:
     async def handle(stream: trio.SocketStream) -> None:
         async with stream:
             await stream.receive_some()
-            await stream.send_all(answer)
+            with suppress(trio.BrokenResourceError):
+                await stream.send_all(answer)
 
     return handle
+
+
+REFUSALS: list[tuple[bytes, int, bytes]] = [
+    (b"HTTP/1.1 401 No\r\ncontent-length: 4\r\n\r\nbody", 401, b"body"),
+    (b"HTTP/1.1 401 No\r\ncontent-length: 400\r\n\r\nbody", 401, b"body"),  # and hangs up
+    (b"HTTP/1.1 503 Busy\r\ncontent-length: 999999999\r\n\r\n" + b"x" * 200_000, 503, b"xxxx"),
+    (b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", 200, b""),
+    (b"HTTP/1.0 404 Not Found\r\n\r\n", 404, b""),
+]
+
+
+@pytest.mark.parametrize(("answer", "status", "body"), REFUSALS)
+async def test_refusals_whose_body_is_cut_or_never_ends(
+    answer: bytes, status: int, body: bytes
+) -> None:
+    """trio-websocket alone would read all of it, and forget it if the connection breaks."""
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(trio.serve_tcp, saying(answer), 0)
+        port = listeners[0].socket.getsockname()[1]
+        with pytest.raises(WebSocketRejected) as caught:
+            await connect(f"http://127.0.0.1:{port}")
+        nursery.cancel_scope.cancel()
+    assert caught.value.status == status
+    assert caught.value.body[:4] == body
+    assert len(caught.value.body) < 100_000
+    assert caught.value.__cause__ is None
 
 
 @pytest.mark.parametrize(

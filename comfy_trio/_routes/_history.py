@@ -116,13 +116,18 @@ def read_history_entry(reply: Reply, prompt_id: str) -> HistoryEntry | None:
 def _read_entry(reply: Reply, prompt_id: str, entry: object) -> HistoryEntry:
     if is_object(entry):
         try:
-            return _entry_of(prompt_id, entry)
+            return entry_of(prompt_id, entry)
         except (KeyError, TypeError, ValueError):
             pass
     raise unexpected(reply, "a job's history")
 
 
-def _entry_of(prompt_id: str, entry: JSONObject) -> HistoryEntry:
+def entry_of(prompt_id: str, entry: JSONObject) -> HistoryEntry:
+    """Read an entry of the history.
+
+    Raises:
+        KeyError, TypeError, ValueError: it is none.
+    """
     item = read_item(entry.get("prompt"))
     outputs = as_object(entry.get("outputs"))
     status = as_object(entry.get("status"))

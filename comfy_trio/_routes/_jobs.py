@@ -46,9 +46,9 @@ def read_cancelled(reply: Reply) -> bool:
         ResponseError: it is something else.
     """
     cancelled = require_object(reply, "whether a job was cancelled").get("cancelled")
-    if not isinstance(cancelled, bool):
+    if not isinstance(cancelled, bool) and not is_list(cancelled):  # Comfy Cloud lists their ids
         raise unexpected(reply, "whether a job was cancelled")
-    return cancelled
+    return bool(cancelled)
 
 
 @attrs.frozen(kw_only=True)
@@ -205,13 +205,18 @@ def job_request(prompt_id: str) -> Request:
     return get(f"/jobs/{quote_segment(prompt_id)}")
 
 
+def is_unknown(reply: Reply) -> bool:
+    """Whether a server answers that it has no such job; a proxy's 404 says nothing of jobs."""
+    return reply.status == 404 and is_object(reply.json())
+
+
 def read_job(reply: Reply) -> JobInfo | None:
     """Read the reply to it; None if the server does not know the job.
 
     Raises:
         ResponseError: it is something else.
     """
-    if reply.status == 404 and is_object(reply.json()):
+    if is_unknown(reply):
         return None
     body = require_object(reply, "a job")
     try:

@@ -14,8 +14,8 @@ from .._errors import (
     describe_node,
 )
 from .._prompt import title_of
-from .._replies import raise_for_status
-from .._util import as_list, as_object, is_object, one_line
+from .._replies import raise_for_status, sentence_of
+from .._util import as_list, as_object, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,28 +32,34 @@ class Accepted:
     Args:
         number: Its place in the queue: lower runs earlier.
         node_errors: The nodes that will not run, because the server refused them.
+        assigned_id: The id under which the server runs it; the one that was sent, unless the
+            server is a hosted one that makes its own. None if it does not tell.
     """
 
     number: float
     node_errors: Mapping[str, NodeErrors] = attrs.field(factory=dict[str, NodeErrors])
+    assigned_id: str | None = None
 
 
 def read_prompt_reply(reply: Reply, prompt: JSONObject) -> Accepted:
     """Read the reply to POST /prompt.
 
     Raises:
-        AuthenticationError, RequestTooLargeError: see `raise_for_status`.
+        AuthenticationError, PaymentRequiredError, RequestTooLargeError, TooManyRequestsError,
+            ServiceUnavailableError: see `raise_for_status`.
+        ResponseError: it is a redirect.
         MissingNodeError: the server lacks a class of nodes.
         EnqueueFailedError: the server refused the prompt, for any other reason.
     """
     body = reply.json()
     if reply.status == 200 and is_object(body) and "prompt_id" in body:
-        number = body.get("number")
+        number, assigned_id = body.get("number"), body["prompt_id"]
         return Accepted(
             number if isinstance(number, (int, float)) else 0,
-            read_node_errors(body.get("node_errors"), prompt),
+            read_node_errors(reply.secrets.mask_json(body.get("node_errors")), prompt),
+            assigned_id if isinstance(assigned_id, str) else None,
         )
-    if reply.status in {401, 403, 407, 413}:
+    if reply.status in {401, 402, 403, 407, 413, 429, 503} or 300 <= reply.status < 400:
         raise_for_status(reply)
     raise refusal(reply.summary(), prompt)
 
@@ -74,9 +80,9 @@ def refusal(
         reason = str(error.get("type") or "")
         sentence = str(error.get("message") or reason)
     else:  # hosted servers and proxies: {"error": "..."}, {"message": "..."}, or no JSON at all
-        reason = sentence = one_line(
-            str(answer.get("error") or answer.get("message") or summary.snippet)
-        )[:200]
+        sentence = sentence_of(summary)
+        code = answer.get("code")
+        reason = code if isinstance(code, str) else sentence
     details = str(error.get("details") or "")
     info = as_object(error.get("extra_info"))
     head = (

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 import attrs
 
 from .._secrets import without_secrets
-from .._util import as_list, as_object, is_object
+from .._util import as_list, as_object, is_list, is_object
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -51,6 +51,8 @@ def parts(value: object) -> list[Any]:
 def read_item(value: object) -> Item:
     """Read ``[number, prompt id, prompt, extra data, outputs]``; what is odd in it is left out."""
     number, prompt_id, prompt, extra_data, outputs = parts(value)
+    if is_list(extra_data):  # Comfy Cloud has the two the other way round
+        extra_data, outputs = outputs, extra_data
     return Item(
         number if isinstance(number, int | float) else None,
         prompt_id if isinstance(prompt_id, str) else None,
