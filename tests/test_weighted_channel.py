@@ -272,14 +272,13 @@ async def test_closing_ends_that_others_wait_on() -> None:
         await other.send(3)
 
     send, receive = open_channel(0)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(expect, trio.ClosedResourceError, receive.receive)
-        with receive.clone() as twin:
+    with receive.clone() as twin:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(expect, trio.ClosedResourceError, receive.receive)
             nursery.start_soon(expect, trio.EndOfChannel, twin.receive)
             await wait_all_tasks_blocked()
             receive.close()
             send.close()
-            await wait_all_tasks_blocked()
 
 
 async def test_the_end_for_one_is_not_the_end_for_all() -> None:
