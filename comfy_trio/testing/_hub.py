@@ -73,7 +73,7 @@ class Hub:
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
         self._outboxes: dict[str, Outbox] = {}
-        self.open_sockets = 0
+        self.open_sockets: int = 0
         """How many connections there are, including those that no frame reaches any more."""
 
     def __len__(self) -> int:
