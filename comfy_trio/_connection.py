@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from contextlib import suppress
 from enum import Enum
 from typing import TYPE_CHECKING, final
 
@@ -118,6 +119,7 @@ class Connection:
         self._on_lost = on_lost
         self._on_reconnected = on_reconnected
         self._reading: trio.CancelScope | None = None
+        self._websocket: WebSocket | None = None
         self._closing = False
         self._connected_at = math.inf
 
@@ -161,6 +163,13 @@ class Connection:
         self.state = ConnectionState.CLOSED if self._closing else ConnectionState.FAILED
         if not self._closing:
             logger.error("%s: gave up reconnecting the WebSocket", self._address)
+
+    async def catch_up(self) -> None:
+        """Wait until all is here that the server has sent so far, or until the socket is lost."""
+        await trio.lowlevel.checkpoint()
+        if self._websocket is not None:
+            with suppress(WebSocketClosed):
+                await self._websocket.ping()  # its answer comes after what was sent before it
 
     def close(self) -> None:
         """Stop reading, and let `run` say goodbye to the server and return.
@@ -214,9 +223,13 @@ class Connection:
             self._on_event(greeting)
             self.state = ConnectionState.CONNECTED
             self._connected_at = trio.current_time()
-            on_greeting()
-            with trio.CancelScope() as self._reading:
-                await self._read(websocket)
+            self._websocket = websocket
+            try:
+                on_greeting()
+                with trio.CancelScope() as self._reading:
+                    await self._read(websocket)
+            finally:
+                self._websocket = None
 
     async def _read(self, websocket: WebSocket) -> None:
         while True:

@@ -101,7 +101,7 @@ class Session:
         )
         self.reconnections = 0
         stopper = Stopper(self.cleanup_http, lambda: self.reconnections)
-        self.supervisor = JobSupervisor(self.http, stopper, lambda: self.connection.state)
+        self.supervisor = JobSupervisor(self.http, stopper, self.connection)
         self._reconnected = trio.Event()
         self._subscribers: WeakSet[Mailbox[ServerEvent]] = WeakSet()
         self._event_numbers = itertools.count()

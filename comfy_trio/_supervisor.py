@@ -23,13 +23,13 @@ from ._errors import (
     ServerUnreachableError,
 )
 from ._logging import logger
-from ._routes._history import history_of, read_history_entry
+from ._routes._history import HistoryEntry, history_of, read_history_entry
 from ._routes._hosted import history_v2_of, read_history_v2, read_job_outcome
 from ._routes._jobs import is_unknown, job_request
 from ._routes._prompt import read_prompt_reply
 from ._routes._queue import CLEAR_QUEUE, QUEUE, QueueState, dequeue, read_queue
 from ._state import Gone, Phase, Refused, SeenPending, SeenRunning, ServerLost
-from ._tracker import JobTracker
+from ._tracker import RECORD_GRACE, JobTracker
 from ._wire import (
     Executing,
     ExecutionError,
@@ -43,8 +43,9 @@ from ._wire import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Generator, Sequence
 
+    from ._connection import Connection
     from ._http import HttpClient
     from ._replies import Request
     from ._routes._hosted import Found
@@ -64,6 +65,8 @@ ATTEMPTS = 4
 """How often a server that cannot be reached is asked where a job is, or to stop it."""
 PATIENCE = 20
 """How often in a row, in some two minutes, a server may answer with something else than asked."""
+PICTURE_PATIENCE = 300.0
+"""Seconds that pictures on their way are waited for: a large one may be long on a slow network."""
 POST_GRACE = 1.0
 """Seconds that a POST under way is given before its job is stopped without waiting for it."""
 PAUSES = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
@@ -81,15 +84,13 @@ class JobSupervisor:
     Args:
         http: For what jobs need while they live.
         stopper: For stopping them.
-        connection_state: Tells how the WebSocket is.
+        connection: Where frames of them come from.
     """
 
-    def __init__(
-        self, http: HttpClient, stopper: Stopper, connection_state: Callable[[], ConnectionState]
-    ) -> None:
+    def __init__(self, http: HttpClient, stopper: Stopper, connection: Connection) -> None:
         self._http = http
         self._stopper = stopper
-        self._connection_state = connection_state
+        self._connection = connection
         self._trackers: dict[str, JobTracker] = {}
         self._running: set[str] = set()
         self._busy = trio.Event()
@@ -214,7 +215,7 @@ class JobSupervisor:
                 if found is not None:
                     tracker.feed(found)
                     return
-            lost = self._connection_state() is ConnectionState.FAILED
+            lost = self._connection.state is ConnectionState.FAILED
             if misses >= ATTEMPTS or failures >= PATIENCE or (failures and lost):
                 tracker.feed(Refused(error))
                 return
@@ -241,6 +242,8 @@ class JobSupervisor:
             if found is not None:
                 misses = 0
                 tracker.suspect = False
+                if isinstance(found, HistoryEntry):
+                    await self._wait_for_pictures(tracker)
                 tracker.feed(found)
                 if not tracker.ended.is_set():
                     await trio.sleep(MISS_PAUSE)
@@ -248,6 +251,21 @@ class JobSupervisor:
                 tracker.feed(Gone(dequeued=tracker.state.cancelling))
             else:
                 await trio.sleep(MISS_PAUSE)
+
+    async def _wait_for_pictures(self, tracker: JobTracker) -> None:
+        """Let pictures arrive that are on their way while the history tells of the job's end.
+
+        They are in no history, and the larger they are, the longer they take, in silence.
+        """
+        if not tracker.awaits_pictures:
+            return
+        with trio.move_on_after(PICTURE_PATIENCE):
+            await self._connection.catch_up()
+            with trio.move_on_after(RECORD_GRACE):
+                await tracker.wait_for_last_frames()
+        if tracker.awaits_pictures:
+            reason = tracker.state.gap or "the WebSocket told nothing of its end"
+            tracker.notice_gap(reason)
 
     def _settle_without_history(
         self, tracker: JobTracker, error: ResponseError | CredentialsError
@@ -318,7 +336,7 @@ class JobSupervisor:
         return max(heard + SILENCE - trio.current_time(), PAUSES[0])
 
     def _give_up_if_lost(self, error: ComfyError) -> None:
-        if self._connection_state() is not ConnectionState.FAILED:
+        if self._connection.state is not ConnectionState.FAILED:
             return
         if isinstance(error, LOST):
             self.abandon_all(str(error))
