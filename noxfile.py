@@ -81,6 +81,7 @@ def bench(session: nox.Session) -> None:
     """Numbers: each beside the barest hand-written code, in one run, as a ratio."""
     session.install(".[cli]")
     session.run("python", "tests/bench.py", *session.posargs)
+    session.notify("bench_files", posargs=[])
 
 
 @nox.session
