@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._capabilities import parse_release
 from ._overlooked import look_over
-from ._prompt import find_cycle, name_node, title_of
+from ._prompt import find_cycle, is_unsendable, name_node, title_of
 from ._runnable import workflow_of
 from ._seeds import SeedRange, fill_seeds, seed_range, wants_seeds
 from ._server_findings import DEPENDS_ON_THE_MOMENT, findings_of
@@ -87,7 +87,8 @@ def judge(
     cycle = find_cycle(prompt)
     if cycle is not None and all(each.kind != FindingKind.CYCLE for each in errors):
         errors.append(_cycle(prompt, cycle))
-    sendable = cycle is None and all(each.kind != FindingKind.DANGLING_LINK for each in errors)
+    values = (value for node in prompt.values() for value in node["inputs"].values())
+    sendable = cycle is None and not any(is_unsendable(prompt, value) for value in values)
     running = frozenset(verdict.outputs)
     place = {node_id: number for number, node_id in enumerate(prompt)}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from contextlib import suppress
 from enum import Enum
 from typing import TYPE_CHECKING, final
 
@@ -169,6 +170,13 @@ class Connection:
         if not self._closing:
             logger.error("%s: gave up reconnecting the WebSocket", self._address)
 
+    async def catch_up(self) -> None:
+        """Wait until all is here that the server has sent so far, or until the socket is lost."""
+        await trio.lowlevel.checkpoint()
+        if self._websocket is not None:
+            with suppress(WebSocketClosed):
+                await self._websocket.ping()  # its answer comes after what was sent before it
+
     def close(self) -> None:
         """Stop reading, and let `run` say goodbye to the server and return.
 
@@ -242,9 +250,9 @@ class Connection:
             self._on_event(greeting)
             self.state = ConnectionState.CONNECTED
             self._connected_at = trio.current_time()
-            on_greeting()
             self._deaf, self._websocket = False, websocket
             try:
+                on_greeting()
                 with trio.CancelScope() as self._reading:
                     await self._read(websocket)
             finally:

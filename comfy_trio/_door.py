@@ -42,9 +42,9 @@ class Door:
         headers: Headers = (),
         secrets: Secrets | None = None,
     ) -> None:
-        self.secrets = secrets or Secrets()
+        self.secrets: Secrets = secrets or Secrets()
         """Whatever was shown so far, which no message may hold."""
-        self.headers = tuple(headers)
+        self.headers: Headers = tuple(headers)
         """What is always sent."""
         self._credentials = credentials
         self._held = AuthHeaders(self.headers) if credentials is None else None

@@ -23,11 +23,16 @@ from ._util import as_object
 if TYPE_CHECKING:
     from ._errors import ComfyError
     from ._masking import Secrets
-    from ._state import Gone, JobState, ServerLost
+    from ._state import Gone, JobPlan, JobState, ServerLost
 
 
 IMAGE_SENDERS = frozenset({"SaveImageWebsocket"})
 """Classes whose pictures on the WebSocket are results, not previews."""
+
+
+def sends_pictures(plan: JobPlan) -> bool:
+    """Whether a job is to send pictures over the WebSocket."""
+    return any(plan.class_of(node_id) in IMAGE_SENDERS for node_id in plan.part)
 
 
 def succeed(state: JobState) -> JobState:

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from ._prompt import as_link, name_node, title_of
+from ._prompt import (
+    TAKEN_FOR_A_LINK,
+    as_link,
+    is_link_to_servers,
+    is_unsendable,
+    name_node,
+    title_of,
+)
 from ._server_findings import choices_of, list_choices, not_a_link
 from ._unpublished_checks import TAKES_ANY_INPUT, names_file
 from ._util import as_list, as_object, is_list, shorten
@@ -69,8 +76,10 @@ def look_over(survey: Survey) -> Overlooked:
             refused = look.is_judged(finding.input_name)
             if refused:
                 explained.add(node_id)
-            # The client itself refuses dangling links, wherever they are.
-            fatal = refused or finding.kind == FindingKind.DANGLING_LINK
+            # The client itself sends some nowhere.
+            fatal = refused or is_unsendable(
+                survey.prompt, look.inputs.get(finding.input_name or "")
+            )
             (errors if fatal else warnings).append(finding)
         if node_id in survey.needed:
             warnings += look.at_names()
@@ -126,6 +135,10 @@ class _Look:
         prompt = self.survey.prompt
         for name, value in self.inputs.items():
             if not is_list(value):
+                wrapped = as_object(value).get("__value__")
+                if is_link_to_servers(wrapped):
+                    message = f"is the literal list {wrapped}, {TAKEN_FOR_A_LINK}"
+                    yield self.finding(FindingKind.MALFORMED_LINK, message, name)
                 continue
             link = as_link(value)
             if link is None:

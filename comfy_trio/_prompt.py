@@ -218,6 +218,19 @@ def list_nodes(prompt: Mapping[str, Any]) -> str:
     return ", ".join(names[:CANDIDATES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
+def is_unsendable(prompt: JSONObject, value: object) -> bool:
+    """Tell whether `check_prompt` refuses a value for the link that it is, or is taken for."""
+    if is_object(value):
+        return is_link_to_servers(value.get("__value__"))
+    if is_link_to_servers(value):
+        return value[0] not in prompt
+    match value:
+        case [int() as number, int()]:
+            return str(number) in prompt
+        case _:
+            return False
+
+
 def check_prompt(prompt: JSONObject) -> None:
     """Refuse what a server would not survive or not explain: dangling links, cycles, odd values.
 

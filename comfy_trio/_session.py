@@ -121,7 +121,7 @@ class Session:
         """What the server last said of the length of its queue."""
         self._observers: list[SessionObserver] = []
         stopper = Stopper(self.cleanup_http, lambda: self.reconnections)
-        self.supervisor = JobSupervisor(self.http, stopper, lambda: self.connection.state)
+        self.supervisor = JobSupervisor(self.http, stopper, self.connection)
         self._reconnected = trio.Event()
         self._subscribers: WeakSet[Mailbox[ServerEvent]] = WeakSet()
         self._event_numbers = itertools.count()

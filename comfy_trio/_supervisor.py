@@ -23,13 +23,13 @@ from ._errors import (
     ServerUnreachableError,
 )
 from ._logging import logger
-from ._routes._history import history_of, read_history_entry
+from ._routes._history import HistoryEntry, history_of, read_history_entry
 from ._routes._hosted import history_v2_of, read_history_v2, read_job_outcome
 from ._routes._jobs import is_unknown, job_request
 from ._routes._prompt import read_prompt_reply
 from ._routes._queue import CLEAR_QUEUE, QUEUE, QueueState, dequeue, read_queue
 from ._state import Gone, Phase, Refused, SeenPending, SeenRunning, ServerLost
-from ._tracker import JobTracker
+from ._tracker import RECORD_GRACE, JobTracker
 from ._wire import (
     Executing,
     ExecutionError,
@@ -43,8 +43,9 @@ from ._wire import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Generator, Sequence
 
+    from ._connection import Connection
     from ._http import HttpClient
     from ._replies import Reply, Request
     from ._routes._hosted import Found
@@ -64,6 +65,8 @@ ATTEMPTS = 4
 """How often a server that cannot be reached is asked where a job is, or to stop it."""
 PATIENCE = 20
 """How often in a row, in some two minutes, a server may answer with something else than asked."""
+PICTURE_PATIENCE = 300.0
+"""Seconds that pictures on their way are waited for: a large one may be long on a slow network."""
 POST_GRACE = 1.0
 """Seconds that a POST under way is given before its job is stopped without waiting for it."""
 LONGEST_REPLY = 60.0
@@ -84,15 +87,13 @@ class JobSupervisor:
     Args:
         http: For what jobs need while they live.
         stopper: For stopping them.
-        connection_state: Tells how the WebSocket is.
+        connection: Where frames of them come from.
     """
 
-    def __init__(
-        self, http: HttpClient, stopper: Stopper, connection_state: Callable[[], ConnectionState]
-    ) -> None:
+    def __init__(self, http: HttpClient, stopper: Stopper, connection: Connection) -> None:
         self._http = http
         self._stopper = stopper
-        self._connection_state = connection_state
+        self._connection = connection
         self._trackers: dict[str, JobTracker] = {}
         self._running: set[str] = set()
         self._busy = trio.Event()
@@ -206,15 +207,16 @@ class JobSupervisor:
 
     async def _settle_post(self, tracker: JobTracker, error: ComfyError) -> None:
         """Find out whether the server has the job, by its id; never by posting again."""
-        misses = failures = nonsense = 0
+        misses = failures = in_vain = 0
         while tracker.state.phase is Phase.SUBMITTED:
             try:
                 found = await self._look_up(tracker, failures)
             except ComfyError as lookup_error:
                 logger.debug("looking for job %s: %s", tracker.prompt_id, lookup_error)
                 failures += 1
-                # One that cannot be reached is waited for, for as long as the connection is.
-                nonsense += isinstance(lookup_error, ResponseError)
+                # A server that is away is waited for, for as long as its WebSocket is.
+                away = self._connection.state is not ConnectionState.CONNECTED
+                in_vain += not away or isinstance(lookup_error, ResponseError | CredentialsError)
             else:
                 misses += 1
                 if found is not None:
@@ -223,8 +225,8 @@ class JobSupervisor:
             if misses >= ATTEMPTS:
                 tracker.feed(Refused(error))
                 return
-            lost = self._connection_state() is ConnectionState.FAILED
-            if nonsense >= PATIENCE or (failures and lost):
+            lost = self._connection.state is ConnectionState.FAILED
+            if in_vain >= PATIENCE or (failures and lost):
                 tracker.feed(Refused(error, unsettled=True))
                 return
             await trio.sleep(_pause(misses + failures))
@@ -251,6 +253,8 @@ class JobSupervisor:
             if found is not None:
                 misses = 0
                 tracker.suspect = False
+                if isinstance(found, HistoryEntry):
+                    await self._wait_for_pictures(tracker)
                 tracker.feed(found)
                 if not tracker.ended.is_set():
                     await trio.sleep(MISS_PAUSE)
@@ -258,6 +262,21 @@ class JobSupervisor:
                 tracker.feed(Gone(dequeued=tracker.state.cancelling))
             else:
                 await trio.sleep(MISS_PAUSE)
+
+    async def _wait_for_pictures(self, tracker: JobTracker) -> None:
+        """Let pictures arrive that are on their way while the history tells of the job's end.
+
+        They are in no history, and the larger they are, the longer they take, in silence.
+        """
+        if not tracker.awaits_pictures:
+            return
+        with trio.move_on_after(PICTURE_PATIENCE):
+            await self._connection.catch_up()
+            with trio.move_on_after(RECORD_GRACE):
+                await tracker.wait_for_last_frames()
+        if tracker.awaits_pictures:
+            reason = tracker.state.gap or "the WebSocket told nothing of its end"
+            tracker.notice_gap(reason)
 
     def _settle_without_history(
         self, tracker: JobTracker, error: ResponseError | CredentialsError
@@ -345,7 +364,7 @@ class JobSupervisor:
         return max(heard + SILENCE - trio.current_time(), PAUSES[0])
 
     def _give_up_if_lost(self, error: ComfyError) -> None:
-        if self._connection_state() is not ConnectionState.FAILED:
+        if self._connection.state is not ConnectionState.FAILED:
             return
         if isinstance(error, LOST):
             self.abandon_all(str(error))

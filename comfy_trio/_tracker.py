@@ -19,12 +19,14 @@ from ._events import (
 )
 from ._machine import advance
 from ._mailbox import Mailbox
+from ._outcomes import sends_pictures
 from ._state import Gap, JobPlan, JobState, Phase, StateEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
 UNBOUNDED = float("inf")
+LAST_PHASES = (Phase.ENDING, Phase.RECORDED, Phase.ENDED)
 RECORD_GRACE = 1.0
 """Seconds for the history to be written after the server said how a job ends."""
 
@@ -102,7 +104,7 @@ class JobTracker:
                     del self._latest[kind]
             for mailbox in self._mailboxes:
                 mailbox.close()
-        if self.state.phase in (Phase.ENDING, Phase.RECORDED, Phase.ENDED):
+        if self.state.phase in LAST_PHASES:
             self._turn.set()
             if not self.posted.is_set():
                 self.posting.deadline = trio.current_time() + RECORD_GRACE
@@ -132,6 +134,17 @@ class JobTracker:
                 await self._turn.wait()
             if wait.cancelled_caught:
                 return
+
+    @property
+    def awaits_pictures(self) -> bool:
+        """Whether pictures may be on their way that come over the WebSocket alone."""
+        return sends_pictures(self.state.plan) and self.state.phase not in LAST_PHASES
+
+    async def wait_for_last_frames(self) -> None:
+        """Wait until the server has said on the WebSocket how the job ended."""
+        while self.state.phase not in LAST_PHASES:
+            self._turn = trio.Event()
+            await self._turn.wait()
 
     def subscribe(self) -> Mailbox[JobEvent]:
         """Return a mailbox with the latest of each kind of event so far, and all to come."""

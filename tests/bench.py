@@ -24,7 +24,7 @@ import trio_websocket
 
 from comfy_trio import open_comfy
 from comfy_trio._address import parse_address
-from comfy_trio._connection import Connection, ConnectionState, ReconnectPolicy
+from comfy_trio._connection import Connection, ReconnectPolicy
 from comfy_trio._door import Door
 from comfy_trio._handshake import feature_flags_frame
 from comfy_trio._network import NetworkTransport
@@ -184,7 +184,7 @@ async def read_frames(url: str, prompt_id: str) -> None:
     address, _ = parse_address(url)
     transport = NetworkTransport.to(address, None)
     nobody: Any = None
-    supervisor = JobSupervisor(nobody, nobody, lambda: ConnectionState.CONNECTED)
+    supervisor = JobSupervisor(nobody, nobody, nobody)
     prompt: dict[str, Any] = {str(number): {"class_type": "K", "inputs": {}} for number in range(8)}
     events = supervisor.register(JobPlan(prompt_id, prompt)).subscribe()
     await Connection(

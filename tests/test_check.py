@@ -601,6 +601,17 @@ def test_whatever_the_json(prompt: Prompt, object_info: dict[str, Any], version:
     assert validation.accepted == (not _refused(validation))
 
 
+@pytest.mark.parametrize("value", [[0, 0], [0, False], {"__value__": ["x", 1]}, ["zz", 0]])
+@pytest.mark.parametrize("needed", [True, False])
+def test_what_is_sent_nowhere_is_not_accepted(value: Any, needed: bool) -> None:
+    prompt = {"0": node("T"), "2": node("U"), "3": node("T", a=value)}
+    validation = validate(prompt, {"T": {"output_node": needed}, "U": {"output_node": True}})
+    assert not validation.accepted
+    assert [(each.node_id, each.input_name) for each in validation.errors] == [("3", "a")]
+    with pytest.raises(WorkflowError, match="input 'a' of node 3"):
+        validation.raise_if_refused()
+
+
 def _refused(validation: Validation) -> bool:
     try:
         validation.raise_if_refused()

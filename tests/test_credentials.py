@@ -348,6 +348,25 @@ async def test_an_upload_is_sent_again_with_a_new_token(
     assert tokens.asked == 2
 
 
+async def test_what_can_be_read_but_once_is_not_sent_again(
+    autojump_clock: MockClock, server: EmbeddedServer
+) -> None:
+    """The next request fetches a token."""
+    tokens = Tokens()
+    require(server, "t1")
+
+    async def upload(comfy: Comfy) -> None:
+        require(server, "t2")
+        with pytest.raises(AuthenticationError):
+            await comfy.file.upload_image(iter([b"picture"]), filename="a.bin")
+        assert tokens.asked == 1
+        await comfy._session.http.request(QUEUE)
+        await comfy.file.upload_image(iter([b"picture"]), filename="a.bin")
+
+    await open_with(server, TokenCredentials(tokens), upload)
+    assert tokens.asked == 2
+
+
 async def test_a_token_that_is_refused_for_good(
     autojump_clock: MockClock, server: EmbeddedServer
 ) -> None:

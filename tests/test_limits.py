@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
     from trio.testing import MockClock
 
+    from comfy_trio import WebSocket
     from comfy_trio.testing import EmbeddedServer
 
 MIB = 2**20
@@ -176,6 +177,82 @@ async def test_a_socket_that_is_away_while_the_picture_is_sent(
             server.faults.drop_sockets()
             with pytest.raises(PicturesLostError, match="did not arrive"):
                 await job.wait()
+
+
+class Slow:
+    """A WebSocket on which large messages take half a minute, as on a slow network."""
+
+    def __init__(self, websocket: WebSocket) -> None:
+        self._websocket = websocket
+        self._idle = trio.Event()
+        self._idle.set()
+
+    async def send(self, message: str | bytes) -> None:
+        await self._websocket.send(message)
+
+    async def receive(self) -> str | bytes:
+        message = await self._websocket.receive()
+        if len(message) > 5000:
+            self._idle = trio.Event()
+            await trio.sleep(30)
+            self._idle.set()
+        return message
+
+    async def ping(self) -> None:
+        await self._websocket.ping()
+        await self._idle.wait()
+
+
+async def test_a_picture_that_is_slow_is_waited_for(
+    autojump_clock: MockClock, server: EmbeddedServer
+) -> None:
+    """The history tells of the job's end before its frames have come."""
+
+    @asynccontextmanager
+    async def slowly(url: str, **more: Any) -> AsyncGenerator[Slow, None]:
+        async with server.transport.open_websocket(url, **more) as websocket:
+            yield Slow(websocket)
+
+    async with open_comfy(
+        server.url, http_transport=server.transport.http_transport(), websocket=slowly
+    ) as comfy:
+        result = await comfy.run(picture(4096))
+        assert len(result.received["9"]) == 1
+        assert trio.current_time() >= 30
+
+
+async def test_a_deaf_socket_brings_no_pictures_and_does_not_hang(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    server.faults.deaf = True
+    with pytest.raises(PicturesLostError, match="told nothing of its end"):
+        await comfy.run(picture(64))
+    assert trio.current_time() < 60
+    server.faults.deaf = False
+    assert len((await comfy.run(picture(64))).received["9"]) == 1
+
+
+async def test_a_peer_that_answers_no_pings_is_not_waited_for_for_ever(
+    autojump_clock: MockClock, server: EmbeddedServer
+) -> None:
+    class Mute(Slow):
+        async def ping(self) -> None:
+            await trio.sleep_forever()
+
+    @asynccontextmanager
+    async def mutely(url: str, **more: Any) -> AsyncGenerator[Slow, None]:
+        async with server.transport.open_websocket(url, **more) as websocket:
+            yield Mute(websocket)
+
+    async with open_comfy(
+        server.url, http_transport=server.transport.http_transport(), websocket=mutely
+    ) as comfy:
+        server.faults.deaf = True
+        with pytest.raises(PicturesLostError):
+            await comfy.run(picture(64))
+        assert 300 <= trio.current_time() < 400
+        assert (await comfy.run(prompts.image()))["9"]
+        assert trio.current_time() < 450
 
 
 # --- Replies of HTTP ------------------------------------------------------------------------------

@@ -291,6 +291,17 @@ async def test_a_client_that_does_not_read_hurts_nobody(
         assert await hears_nothing(socket) is False
 
 
+async def test_a_frame_of_any_size_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_hub, "MAX_BYTES", 1000)
+    overflows: list[int] = []
+    outbox = _hub.Outbox("me", lambda: overflows.append(1))
+    frames = [b"small" * 10, b"large" * 1000, b"small" * 150, b"small" * 20, b"large" * 1000]
+    for frame in frames:
+        outbox.put(frame)
+    assert len(overflows) == 1
+    assert [await outbox.get() for _ in range(4)] == frames[:4]
+
+
 async def test_a_client_that_does_not_read_stalls_all_if_asked_to(
     autojump_clock: MockClock,
 ) -> None:

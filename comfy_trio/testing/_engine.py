@@ -50,7 +50,7 @@ class Engine:
         self.hub = hub
         self.version = version
         self._epoch = time.time() - trio.current_time()
-        self.terminal = Terminal(hub, self._seconds, colored=version.colored_logs)
+        self.terminal: Terminal = Terminal(hub, self._seconds, colored=version.colored_logs)
         self._workshop = Workshop(
             nodes=nodes,
             files=files,
@@ -65,8 +65,8 @@ class Engine:
         self._reset()
 
     def _reset(self) -> None:
-        self.queue = PromptQueue(self._announce)
-        self.worker_alive = True
+        self.queue: PromptQueue = PromptQueue(self._announce)
+        self.worker_alive: bool = True
         """False once a broken prompt has killed the worker, as it does with the real server."""
         self._number = 0
         self._client_id: str | None = None

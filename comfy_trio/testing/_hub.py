@@ -20,7 +20,8 @@ MAX_FRAMES: Final = 4096
 """How many frames wait for a client that reads too slowly, before its connection is aborted."""
 
 MAX_BYTES: Final = 64 * 2**20
-"""How many bytes of frames wait for one client, likewise."""
+"""How many bytes of frames wait for one client, likewise, beside the largest one: the real server
+has no limit on what it sends."""
 
 
 class Outbox:
@@ -46,12 +47,18 @@ class Outbox:
 
     def put(self, frame: str | bytes) -> None:
         """Add a frame; never blocks."""
-        if len(self._frames) >= MAX_FRAMES or self._size + len(frame) > MAX_BYTES:
+        if len(self._frames) >= MAX_FRAMES or self._has_no_room_for(frame):
             self._overflow()
             return
         self._size += len(frame)
         self._frames.append(frame)
         self._changed.set()
+
+    def _has_no_room_for(self, frame: str | bytes) -> bool:
+        size = self._size + len(frame)
+        if size <= MAX_BYTES:
+            return False
+        return size - max(map(len, [*self._frames, frame])) > MAX_BYTES
 
     async def get(self) -> str | bytes:
         """Wait for the next frame."""
@@ -73,7 +80,7 @@ class Hub:
     def __init__(self, faults: Faults) -> None:
         self._faults = faults
         self._outboxes: dict[str, Outbox] = {}
-        self.open_sockets = 0
+        self.open_sockets: int = 0
         """How many connections there are, including those that no frame reaches any more."""
 
     def __len__(self) -> int:
