@@ -8,7 +8,8 @@ General layout, each layer importing only from those before it:
    server;
 3. ``_connection``, ``_tracker``, ``_supervisor``, ``_session``: the tasks behind a client;
 4. ``_job``, ``_namespaces``, ``_client``: what a program holds in its hands;
-5. ``__main__`` and ``_cli``: the command line. ``testing`` stands beside the client.
+5. ``_dispatcher``, ``_pool``: many servers as one;
+6. ``__main__`` and ``_cli``: the command line. ``testing`` stands beside the client.
 
 This file only re-exports, and does so on first use: ``import comfy_trio`` alone loads nothing.
 """
@@ -21,6 +22,9 @@ from typing import TYPE_CHECKING
 from ._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from ._batch import Batch as Batch
+    from ._batch import BatchItem as BatchItem
+    from ._breaker import BreakerPolicy as BreakerPolicy
     from ._canvas_prompt import ConvertedCanvas as ConvertedCanvas
     from ._canvas_prompt import convert_canvas as convert_canvas
     from ._capabilities import Capabilities as Capabilities
@@ -71,6 +75,7 @@ if TYPE_CHECKING:
     from ._errors import UnsupportedError as UnsupportedError
     from ._errors import WentMissingError as WentMissingError
     from ._errors import WorkflowError as WorkflowError
+    from ._errors import WorkflowNotSupportedError as WorkflowNotSupportedError
     from ._events import Failed as Failed
     from ._events import Finished as Finished
     from ._events import ImageReceived as ImageReceived
@@ -103,6 +108,22 @@ if TYPE_CHECKING:
     from ._namespaces._user import UserNamespace as UserNamespace
     from ._namespaces._user_data import UserDataNamespace as UserDataNamespace
     from ._output_files import output_files as output_files
+    from ._pick import PickMode as PickMode
+    from ._pick import PickStrategy as PickStrategy
+    from ._pick import ServerLoad as ServerLoad
+    from ._pool import Pool as Pool
+    from ._pool import PoolJobOptions as PoolJobOptions
+    from ._pool import open_pool as open_pool
+    from ._pool_job import JobAttempt as JobAttempt
+    from ._pool_job import PoolJob as PoolJob
+    from ._pool_job import PoolJobStatus as PoolJobStatus
+    from ._pool_server import PoolServer as PoolServer
+    from ._pool_statistics import PoolServerState as PoolServerState
+    from ._pool_statistics import PoolServerStatistics as PoolServerStatistics
+    from ._pool_statistics import PoolStatistics as PoolStatistics
+    from ._profile import JobProfile as JobProfile
+    from ._profile import NodeProfile as NodeProfile
+    from ._profile import ServerProfile as ServerProfile
     from ._prompt_builder import PromptBuilder as PromptBuilder
     from ._result import JobResult as JobResult
     from ._result import ReceivedImage as ReceivedImage
@@ -161,6 +182,8 @@ if TYPE_CHECKING:
 
 # The same list for the interpreter; a test compares the two.
 _HOMES = {
+    "_batch": "Batch BatchItem",
+    "_breaker": "BreakerPolicy",
     "_canvas_prompt": "ConvertedCanvas convert_canvas",
     "_capabilities": "Capabilities",
     "_check": "validate",
@@ -173,13 +196,13 @@ _HOMES = {
     "_download": "FileStream",
     "_errors": (
         "AlreadyExistsError AssetError AuthenticationError ComfyError CredentialsError"
-        " CustomEventError DisconnectedError EnqueueFailedError ErrorCode"
-        " ExecutionFailedError ExecutionInterruptedError FailedCacheError FileError"
-        " ForbiddenError InputError InternalError JobError MissingNodeError NodeErrors"
-        " NotComfyUIError NotFoundError PaymentRequiredError PicturesLostError ReplySummary"
-        " ReplyTooLargeError RequestTooLargeError ResponseError ServerUnreachableError"
-        " ServiceUnavailableError TooManyRequestsError UnknownUserError UnsupportedError"
-        " WentMissingError WorkflowError"
+        " CustomEventError DisconnectedError EnqueueFailedError ErrorCode ExecutionFailedError"
+        " ExecutionInterruptedError FailedCacheError FileError ForbiddenError InputError"
+        " InternalError JobError MissingNodeError NodeErrors NotComfyUIError NotFoundError"
+        " PaymentRequiredError PicturesLostError ReplySummary ReplyTooLargeError"
+        " RequestTooLargeError ResponseError ServerUnreachableError ServiceUnavailableError"
+        " TooManyRequestsError UnknownUserError UnsupportedError WentMissingError WorkflowError"
+        " WorkflowNotSupportedError"
     ),
     "_events": (
         "Failed Finished ImageReceived JobEvent NodeStarted Output Pending Preview Progress"
@@ -204,6 +227,12 @@ _HOMES = {
     "_namespaces._user": "UserNamespace",
     "_namespaces._user_data": "UserDataNamespace",
     "_output_files": "output_files",
+    "_pick": "PickMode PickStrategy ServerLoad",
+    "_pool": "Pool PoolJobOptions open_pool",
+    "_pool_job": "JobAttempt PoolJob PoolJobStatus",
+    "_pool_server": "PoolServer",
+    "_pool_statistics": "PoolServerState PoolServerStatistics PoolStatistics",
+    "_profile": "JobProfile NodeProfile ServerProfile",
     "_prompt_builder": "PromptBuilder",
     "_result": "JobResult ReceivedImage",
     "_routes._asset_scans": "AssetScan",

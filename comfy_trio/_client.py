@@ -31,7 +31,7 @@ from ._workflow_source import read_content, read_json
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Sequence
     from contextlib import AbstractAsyncContextManager
 
     import httpx
@@ -137,11 +137,10 @@ async def open_comfy(
     """
     address, url_credentials = parse_address(url or os.environ.get("COMFY_HOST") or DEFAULT_URL)
     through = None if proxy is None else Proxy.parse(proxy)
-    named = {} if user is None else {USER_HEADER: user}
     options = SessionOptions(
         client_id=client_id or str(uuid.uuid4()),
         credentials=credentials or url_credentials,
-        headers=check_headers([*named.items(), *(headers or {}).items()]),
+        headers=caller_headers(user, headers),
         secrets=Secrets.of(comfy_org_api_key, headers=through.headers() if through else ()),
         feature_flags=announced_flags(feature_flags),
         transport=_transport_to(
@@ -157,6 +156,18 @@ async def open_comfy(
     async with open_session(address, options) as session:
         extra_data = {API_KEY: comfy_org_api_key} if comfy_org_api_key else {}
         yield Comfy._create(session, extra_data)
+
+
+def caller_headers(
+    user: str | None, headers: Mapping[str, str] | None
+) -> Sequence[tuple[str, str]]:
+    """Return the headers of every request of a client, but for its credentials.
+
+    Raises:
+        ValueError: one of them is the library's own, or has characters that no header may have.
+    """
+    named = {} if user is None else {USER_HEADER: user}
+    return check_headers([*named.items(), *(headers or {}).items()])
 
 
 def _transport_to(

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 
 LOSSES = (WebSocketRejected, WebSocketUnreachable, WebSocketClosed)
+MAX_DOUBLINGS = 64
+"""How often a pause is doubled at most; a float has no room for more than 1023 times."""
 STABLE = 10.0
 """Seconds after which a connection that is lost is worth another one at once."""
 
@@ -54,13 +56,13 @@ class ReconnectPolicy:
     """How a lost WebSocket is brought back: at once, then after growing pauses.
 
     Args:
-        attempts: How often to try before giving up.
+        attempts: How often to try before giving up; `math.inf` for never.
         base: The first pause, in seconds; each is twice the one before.
         cap: The longest pause, in seconds.
         jitter: How much of a pause is random, from 0 to 1.
     """
 
-    attempts: int = 10
+    attempts: float = 10
     base: float = 1.0
     cap: float = 15.0
     jitter: float = 0.3
@@ -69,7 +71,8 @@ class ReconnectPolicy:
         """Return the pause before an attempt, counted from 1."""
         if attempt <= 1:
             return 0.0
-        pause = min(self.base * 2.0 ** (attempt - 2), self.cap)
+        doublings = min(attempt - 2, MAX_DOUBLINGS)
+        pause = min(self.base * 2.0**doublings, self.cap)
         return pause * (1 - self.jitter * random.random())
 
 
@@ -87,7 +90,8 @@ class Connection:
         reconnect: What to do when the socket is lost.
         connect_timeout: Seconds for each attempt to connect.
         on_event: Called for each event, in order. Must not raise.
-        on_lost: Called with the reason each time a connection is lost. Must not raise.
+        on_lost: Called with the error each time the socket is lost, and how to tell of it; and
+            with the error alone each time that it is not brought back. Must not raise.
         on_reconnected: Called after each connect but the first. Must not raise.
     """
 
@@ -103,7 +107,7 @@ class Connection:
         reconnect: ReconnectPolicy,
         connect_timeout: float,
         on_event: Callable[[ServerEvent], None],
-        on_lost: Callable[[str], None],
+        on_lost: Callable[[Exception, str | None], None],
         on_reconnected: Callable[[], None],
     ) -> None:
         self.state = ConnectionState.CONNECTING
@@ -120,6 +124,7 @@ class Connection:
         self._on_reconnected = on_reconnected
         self._reading: trio.CancelScope | None = None
         self._websocket: WebSocket | None = None
+        self._deaf = False
         self._closing = False
         self._connected_at = math.inf
 
@@ -157,6 +162,7 @@ class Connection:
                     attempts = self._reconnect.attempts
                     told = self._door.secrets.mask(str(error))
                     self._log(f"no WebSocket yet (attempt {failures} of {attempts}): {told}")
+                    self._on_lost(error, None)
                 # A server that hangs up at once is not asked again at once.
                 if trio.current_time() - self._connected_at >= STABLE:
                     tries = 0
@@ -180,11 +186,32 @@ class Connection:
         if self._reading is not None:
             self._reading.cancel("the client is closed")
 
+    async def probe(self) -> bool:
+        """Tell whether the server hears this socket. If not, it is given up for another one.
+
+        The network tells nobody of a peer that was switched off: a socket that only listens would
+        wait for it for ever.
+        """
+        websocket = self._websocket
+        if websocket is None:
+            await trio.lowlevel.checkpoint()
+            return False
+        with trio.move_on_after(self._connect_timeout) as waiting:
+            try:
+                await websocket.ping()
+            except WebSocketClosed:
+                return False  # the reader knows, or will
+        if waiting.cancelled_caught and websocket is self._websocket:
+            assert self._reading is not None
+            self._deaf = True
+            self._reading.cancel("the server does not answer pings")
+        return not waiting.cancelled_caught
+
     def _lose(self, what: str, error: Exception) -> None:
         self.state = ConnectionState.RECONNECTING
         reason = self._door.secrets.mask(_reason(error, self._max_message_size))
         self._log(f"{what}: {reason}")
-        self._on_lost(reason)
+        self._on_lost(error, reason)
 
     def _log(self, message: str) -> None:
         logger.warning("%s: %s", self._address, message)
@@ -223,13 +250,15 @@ class Connection:
             self._on_event(greeting)
             self.state = ConnectionState.CONNECTED
             self._connected_at = trio.current_time()
-            self._websocket = websocket
+            self._deaf, self._websocket = False, websocket
             try:
                 on_greeting()
                 with trio.CancelScope() as self._reading:
                     await self._read(websocket)
             finally:
                 self._websocket = None
+            if self._deaf:
+                raise WebSocketClosed(reason=f"no pong within {self._connect_timeout} s")
 
     async def _read(self, websocket: WebSocket) -> None:
         while True:

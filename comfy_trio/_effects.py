@@ -186,7 +186,7 @@ def _on_gap(state: JobState, event: Gap) -> JobState:
 
 
 def _on_refused(state: JobState, event: Refused) -> JobState:
-    return fail(attrs.evolve(state, refused=True), event.error)
+    return fail(attrs.evolve(state, refused=True, unsettled=event.unsettled), event.error)
 
 
 EFFECTS: Mapping[type, Callable[[JobState, Any], JobState]] = {

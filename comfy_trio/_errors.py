@@ -53,6 +53,7 @@ class ErrorCode(StrEnum):
     UNSUPPORTED = "E_UNSUPPORTED"
     WENT_MISSING = "E_WENT_MISSING"
     WORKFLOW = "E_WORKFLOW"
+    WORKFLOW_NOT_SUPPORTED = "E_WORKFLOW_NOT_SUPPORTED"
 
 
 class ComfyError(Exception):
@@ -78,6 +79,21 @@ class WorkflowError(ComfyError, ValueError):
         super().__init__(message)
         self.node_id = node_id
         self.input_name = input_name
+
+
+class WorkflowNotSupportedError(ComfyError):
+    """No server of a pool can run the workflow: each lacks something, or is excluded.
+
+    Args:
+        message: Which server lacks what.
+        reasons: Why not, by server id.
+    """
+
+    code = ErrorCode.WORKFLOW_NOT_SUPPORTED
+
+    def __init__(self, message: str, *, reasons: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.reasons: Mapping[str, str] = dict(reasons)
 
 
 class ServerUnreachableError(ComfyError):

@@ -50,10 +50,11 @@ def are_files(name: str, options: Sequence[object], settings: Mapping[str, objec
         or _NUMBER.sub("", name) in NAMES
         or bool(settings.get("remote") or settings.get("image_folder"))
         or any(key.endswith("_upload") and value for key, value in settings.items())
-        or any(isinstance(option, str) and _is_file(option) for option in options)
+        or any(isinstance(option, str) and is_file(option) for option in options)
     )
 
 
-def _is_file(option: str) -> bool:
+def is_file(option: str) -> bool:
+    """Tell whether a name is that of a file, by how it ends."""
     # A name that is a suffix and nothing else, like ".png", is a format to choose.
     return PurePosixPath(option.replace("\\", "/")).suffix.lower() in SUFFIXES

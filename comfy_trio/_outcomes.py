@@ -127,7 +127,7 @@ def lose(state: JobState, event: ServerLost) -> JobState:
         f"job {prompt_id}: the connection to the server is lost ({event.reason}). The job may still"
         " run there; its id finds it in the server's queue or history"
     )
-    return fail(state, DisconnectedError(text, prompt_id=prompt_id))
+    return fail(attrs.evolve(state, unsettled=True), DisconnectedError(text, prompt_id=prompt_id))
 
 
 def error_of(

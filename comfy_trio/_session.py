@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING, Protocol, final
 from weakref import WeakSet
 
 import attrs
@@ -22,6 +22,7 @@ from ._nursery import open_service_nursery
 from ._replies import QUEUE_LENGTH, require_comfyui
 from ._stopper import Stopper
 from ._supervisor import JobSupervisor
+from ._wire import Status
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -76,6 +77,22 @@ class SessionOptions:
     close_timeout: float
 
 
+class SessionObserver(Protocol):
+    """Somebody who must know at once what happens to a session. No method may raise."""
+
+    def heard(self, event: ServerEvent) -> None:
+        """An event of the server has come."""
+        ...
+
+    def lost(self, error: Exception) -> None:
+        """The WebSocket is lost, or once more not brought back."""
+        ...
+
+    def reconnected(self) -> None:
+        """The WebSocket is back."""
+        ...
+
+
 @final
 class Session:
     """A server, its WebSocket, and the jobs of this client; made by `open_session`."""
@@ -100,6 +117,9 @@ class Session:
             on_reconnected=self._on_reconnected,
         )
         self.reconnections = 0
+        self.queue_remaining: int | None = None
+        """What the server last said of the length of its queue."""
+        self._observers: list[SessionObserver] = []
         stopper = Stopper(self.cleanup_http, lambda: self.reconnections)
         self.supervisor = JobSupervisor(self.http, stopper, self.connection)
         self._reconnected = trio.Event()
@@ -117,15 +137,26 @@ class Session:
             max_reply_size=self.options.max_reply_size,
         )
 
+    def observe(self, observer: SessionObserver) -> None:
+        """Let somebody know at once, for as long as the session lasts, what happens to it."""
+        self._observers.append(observer)
+
     def _on_event(self, event: ServerEvent) -> None:
         self.supervisor.route(event)
+        if isinstance(event, Status):
+            self.queue_remaining = event.queue_remaining
+        for observer in self._observers:
+            observer.heard(event)
         if self._subscribers:
             number = next(self._event_numbers)
             for mailbox in self._subscribers:
                 mailbox.put_nowait(number, event)
 
-    def _on_lost(self, reason: str) -> None:
-        self.supervisor.notice_gap(reason)
+    def _on_lost(self, error: Exception, reason: str | None) -> None:
+        if reason is not None:
+            self.supervisor.notice_gap(reason)
+        for observer in self._observers:
+            observer.lost(error)
 
     def _on_reconnected(self) -> None:
         logger.info("%s: the WebSocket is back", self.address)
@@ -133,6 +164,8 @@ class Session:
         self._reconnected.set()
         self._reconnected = trio.Event()
         self.supervisor.doubt_all()
+        for observer in self._observers:
+            observer.reconnected()
 
     async def wait_reconnected(self, after: int) -> int:
         """Wait until the WebSocket was brought back more than so many times; return how many."""

@@ -44,9 +44,15 @@ class Phase(Enum):
 
 @attrs.frozen
 class Refused:
-    """The job never came to be: the POST failed, and `error` says how."""
+    """The job never came to be: the POST failed, and `error` says how.
+
+    Args:
+        error: What the POST came to.
+        unsettled: It may have come to be after all; the server cannot be asked.
+    """
 
     error: ComfyError
+    unsettled: bool = False
 
 
 @attrs.frozen
@@ -179,6 +185,7 @@ class JobState:
         succeeded: Whether a frame said that it ends well.
         cancelling: Whether this client asked the server to stop it.
         refused: Whether it never came to be.
+        unsettled: Whether it ended here without anybody knowing how, or whether, it ended there.
         outcome: The result, or the error. Only when `phase` is ``ENDED``.
         news: What the last event made known, in order.
     """
@@ -201,6 +208,7 @@ class JobState:
     succeeded: bool = False
     cancelling: bool = False
     refused: bool = False
+    unsettled: bool = False
     outcome: JobResult | ComfyError | None = None
     news: tuple[JobEvent, ...] = ()
 

@@ -63,6 +63,34 @@ class Submitter:
         Raises:
             ComfyError, OSError: see `Comfy.submit`.
         """
+        tracker = await self.start(workflow, options, follow=follow, asked_by=asked_by)
+        try:
+            await (tracker.accepted if follow else tracker.posted).wait()
+        except BaseException:
+            with trio.move_on_after(self._session.options.close_timeout, shield=True):
+                await self.stop(tracker)
+            raise
+        state = tracker.state
+        if isinstance(state.outcome, ComfyError):
+            # A job that nobody follows may have failed by now; only that it was lost is told here.
+            lost = state.cancelling or isinstance(state.outcome, DisconnectedError)
+            if state.refused or (lost and not follow):
+                raise state.outcome
+        for errors in state.node_errors.values():
+            logger.warning("job %s runs without %s", tracker.prompt_id, errors)
+        return tracker
+
+    async def start(
+        self, workflow: Workflow, options: SubmitOptions, *, follow: bool, asked_by: str
+    ) -> JobTracker:
+        """Begin to give a workflow to the server, and do not wait for its answer.
+
+        Until this returns nothing was submitted: it may be cancelled, and leaves no job behind. The
+        arguments are those of `submit`.
+
+        Raises:
+            ComfyError, OSError: the workflow is wrong, or its files did not get to the server.
+        """
         options = check_options(options, asked_by)
         workflow = workflow.copy()  # the caller's may change while this waits
         plan = await self._plan(workflow, options)
@@ -77,22 +105,7 @@ class Submitter:
             extra_data=self._extra_data,
             canvas=workflow._canvas_of(plan.prompt),
         )
-        tracker = self._session.start_job(plan, request, follow=follow)
-        try:
-            await (tracker.accepted if follow else tracker.posted).wait()
-        except BaseException:
-            with trio.move_on_after(self._session.options.close_timeout, shield=True):
-                await self.stop(tracker)
-            raise
-        state = tracker.state
-        if isinstance(state.outcome, ComfyError):
-            # A job that nobody follows may have failed by now; only that it was lost is told here.
-            lost = state.cancelling or isinstance(state.outcome, DisconnectedError)
-            if state.refused or (lost and not follow):
-                raise state.outcome
-        for errors in state.node_errors.values():
-            logger.warning("job %s runs without %s", plan.prompt_id, errors)
-        return tracker
+        return self._session.start_job(plan, request, follow=follow)
 
     async def stop(self, tracker: JobTracker) -> None:
         """Stop a job whose block failed. The block's own exception is what counts."""

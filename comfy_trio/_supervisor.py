@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from ._connection import Connection
     from ._http import HttpClient
-    from ._replies import Request
+    from ._replies import Reply, Request
     from ._routes._hosted import Found
     from ._routes._prompt import Accepted
     from ._state import JobPlan
@@ -69,6 +69,9 @@ PICTURE_PATIENCE = 300.0
 """Seconds that pictures on their way are waited for: a large one may be long on a slow network."""
 POST_GRACE = 1.0
 """Seconds that a POST under way is given before its job is stopped without waiting for it."""
+LONGEST_REPLY = 60.0
+"""Seconds after which a question to the server is asked again, because no reply may ever come: from
+a host that was switched off, nothing does. Twice as long each time, lest a slow one be cut off."""
 PAUSES = (0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
 """Seconds between attempts at the same thing; the last one repeats."""
 
@@ -180,8 +183,9 @@ class JobSupervisor:
 
     async def _post(self, tracker: JobTracker, request: Request) -> None:
         try:
-            reply = await self._http.request(request)
-            self._accept(tracker, read_prompt_reply(reply, tracker.state.plan.prompt))
+            with tracker.posting:
+                reply = await self._http.request(request)
+                self._accept(tracker, read_prompt_reply(reply, tracker.state.plan.prompt))
         except DisconnectedError as error:
             await self._settle_post(tracker, error)
         except ResponseError as error:
@@ -203,21 +207,27 @@ class JobSupervisor:
 
     async def _settle_post(self, tracker: JobTracker, error: ComfyError) -> None:
         """Find out whether the server has the job, by its id; never by posting again."""
-        misses = failures = 0
+        misses = failures = in_vain = 0
         while tracker.state.phase is Phase.SUBMITTED:
             try:
-                found = await self._look_up(tracker)
+                found = await self._look_up(tracker, failures)
             except ComfyError as lookup_error:
                 logger.debug("looking for job %s: %s", tracker.prompt_id, lookup_error)
                 failures += 1
+                # A server that is away is waited for, for as long as its WebSocket is.
+                away = self._connection.state is not ConnectionState.CONNECTED
+                in_vain += not away or isinstance(lookup_error, ResponseError | CredentialsError)
             else:
                 misses += 1
                 if found is not None:
                     tracker.feed(found)
                     return
-            lost = self._connection.state is ConnectionState.FAILED
-            if misses >= ATTEMPTS or failures >= PATIENCE or (failures and lost):
+            if misses >= ATTEMPTS:
                 tracker.feed(Refused(error))
+                return
+            lost = self._connection.state is ConnectionState.FAILED
+            if in_vain >= PATIENCE or (failures and lost):
+                tracker.feed(Refused(error, unsettled=True))
                 return
             await trio.sleep(_pause(misses + failures))
 
@@ -229,7 +239,8 @@ class JobSupervisor:
                 return
             try:
                 recorded = tracker.state.phase is Phase.RECORDED
-                found = await (self._read_history if recorded else self._look_up)(tracker)
+                ask = self._read_history if recorded else self._look_up
+                found = await ask(tracker, failures)
             except ComfyError as error:
                 logger.debug("looking for job %s: %s", tracker.prompt_id, error)
                 failures += 1
@@ -276,23 +287,29 @@ class JobSupervisor:
         else:
             tracker.feed(ServerLost(str(error)))
 
-    async def _read_history(self, tracker: JobTracker) -> Found:
+    async def _read_history(self, tracker: JobTracker, failures: int) -> Found:
         prompt_id = tracker.prompt_id
         if self._has_history:
-            reply = await self._http.request(history_of(prompt_id))
+            reply = await self._ask(history_of(prompt_id), failures)
             if reply.status not in {404, 405}:
                 return read_history_entry(reply, prompt_id)
-        reply = await self._http.request(job_request(prompt_id))
+        reply = await self._ask(job_request(prompt_id), failures)
         if reply.status not in {404, 405} or is_unknown(reply):
             found = read_job_outcome(reply, prompt_id)
             self._has_history = False
             return found
-        reply = await self._http.request(history_v2_of(prompt_id))
+        reply = await self._ask(history_v2_of(prompt_id), failures)
         return read_history_v2(reply, prompt_id)
 
-    async def _look_up(self, tracker: JobTracker) -> Found:
-        queue = read_queue(await self._http.request(QUEUE))
-        return _place_of(tracker, queue) or await self._read_history(tracker)
+    async def _look_up(self, tracker: JobTracker, failures: int) -> Found:
+        queue = read_queue(await self._ask(QUEUE, failures))
+        return _place_of(tracker, queue) or await self._read_history(tracker, failures)
+
+    async def _ask(self, request: Request, failures: int) -> Reply:
+        """Send a GET, which changes nothing if it is sent again, and wait for no reply for ever."""
+        with trio.move_on_after(LONGEST_REPLY * 2.0 ** min(failures, PATIENCE)):
+            return await self._http.request(request)
+        raise DisconnectedError(f"no reply came to {request.method} {request.path}")
 
     # --- Silence ----------------------------------------------------------------------------------
 
@@ -311,7 +328,8 @@ class JobSupervisor:
             if not silent:
                 continue
             try:
-                queue = read_queue(await self._http.request(QUEUE))
+                queue = read_queue(await self._ask(QUEUE, failures))
+                await self._find_what_was_posted(silent, queue, failures)
             except ComfyError as error:
                 logger.debug("looking for %d silent jobs: %s", len(silent), error)
                 failures += 1
@@ -321,14 +339,24 @@ class JobSupervisor:
             failures = 0
             for tracker in silent:
                 place = _place_of(tracker, queue)
-                if place is None:
-                    tracker.suspect_end()
-                else:
+                if place is not None:
                     tracker.feed(place)
+                elif tracker.state.phase is not Phase.SUBMITTED:
+                    tracker.suspect_end()
                 tracker.last_heard = trio.current_time()
 
+    async def _find_what_was_posted(
+        self, trackers: Sequence[JobTracker], queue: QueueState, failures: int
+    ) -> None:
+        """Look for the end of jobs whose POST may never be answered. To find none means nothing."""
+        for tracker in trackers:
+            if tracker.state.phase is Phase.SUBMITTED and _place_of(tracker, queue) is None:
+                entry = await self._read_history(tracker, failures)
+                if entry is not None:
+                    tracker.feed(entry)
+
     def _is_silent(self, tracker: JobTracker) -> bool:
-        followed = tracker.state.phase in (Phase.PENDING, Phase.RUNNING)
+        followed = tracker.state.phase in (Phase.SUBMITTED, Phase.PENDING, Phase.RUNNING)
         return followed and tracker.last_heard + SILENCE <= trio.current_time()
 
     def _time_to_silence(self) -> float:

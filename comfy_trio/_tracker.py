@@ -23,7 +23,7 @@ from ._outcomes import sends_pictures
 from ._state import Gap, JobPlan, JobState, Phase, StateEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable
 
 UNBOUNDED = float("inf")
 LAST_PHASES = (Phase.ENDING, Phase.RECORDED, Phase.ENDED)
@@ -59,11 +59,15 @@ class JobTracker:
         """Set when the server has the job, or the job ended before."""
         self.posted = trio.Event()
         """Set when it is settled, too, what the server said to it."""
+        self.posting = trio.CancelScope()
+        """Around the POST, whose reply is not waited for much longer than the job's end."""
         self.ended = trio.Event()
         """Set when the job is settled: `state.outcome` is there."""
         self.suspect = False
         """Whether the server should be asked where the job is."""
         self.last_heard = trio.current_time()
+        self.on_news: Callable[[JobEvent, float], None] | None = None
+        """Called with what the job tells, and when. Must not raise."""
         self._turn = trio.Event()
         self._latest: dict[Hashable, JobEvent] = {}
         self._mailboxes: WeakSet[Mailbox[JobEvent]] = WeakSet()
@@ -84,6 +88,8 @@ class JobTracker:
             self._latest[kind] = news
             for mailbox in self._mailboxes:
                 mailbox.put_nowait(kind, news)
+            if self.on_news is not None:
+                self.on_news(news, self.last_heard)
         if self.state.phase is not before:
             self._phase_changed()
 
@@ -100,6 +106,8 @@ class JobTracker:
                 mailbox.close()
         if self.state.phase in LAST_PHASES:
             self._turn.set()
+            if not self.posted.is_set():
+                self.posting.deadline = trio.current_time() + RECORD_GRACE
 
     def notice_gap(self, reason: str) -> None:
         """Let the job know that frames may have been lost. Nothing was heard of it by that."""

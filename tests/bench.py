@@ -197,7 +197,7 @@ async def read_frames(url: str, prompt_id: str) -> None:
         reconnect=ReconnectPolicy(attempts=0),
         connect_timeout=10,
         on_event=supervisor.route,
-        on_lost=supervisor.notice_gap,
+        on_lost=lambda error, reason: supervisor.notice_gap(str(reason or error)),
         on_reconnected=lambda: None,
     ).run(lambda: None)
     assert events.missed > FRAMES / 2

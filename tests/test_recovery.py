@@ -115,6 +115,33 @@ async def test_reconnecting_follows_the_policy(
         assert server.statistics().requests["GET /ws"] == 1 + 5
     for attempt in range(1, 20):
         assert ReconnectPolicy(jitter=1).pause(attempt) <= 15
+    assert ReconnectPolicy(jitter=0).pause(10**6) == 15
+
+
+async def test_a_client_may_reconnect_for_ever(
+    autojump_clock: MockClock, server: EmbeddedServer
+) -> None:
+    policy = ReconnectPolicy(attempts=math.inf)
+    async with open_comfy(server.url, transport=server.transport, reconnect=policy) as comfy:
+        server.stop()
+        await trio.sleep(24 * 3600)
+        assert comfy.connection_state.value == "reconnecting"
+        server.start()
+        await trio.sleep(20)
+        assert (await comfy.run(prompts.image()))["9"]
+
+
+async def test_a_post_is_settled_by_a_server_that_was_away_for_long(
+    autojump_clock: MockClock, server: EmbeddedServer
+) -> None:
+    policy = ReconnectPolicy(attempts=math.inf)
+    async with open_comfy(server.url, transport=server.transport, reconnect=policy) as comfy:
+        server.faults.break_connection("POST /prompt", after=True)
+        server.faults.break_connection("GET /queue", times=300)
+        server.faults.answer("GET /ws", 503, times=100)
+        server.faults.drop_sockets()
+        assert (await comfy.run(prompts.image()))["9"]
+        assert trio.current_time() > 300
 
 
 async def test_a_server_that_hangs_up_at_once_is_not_hammered(
@@ -307,3 +334,42 @@ async def test_a_server_that_comes_back_in_time(
         await trio.sleep(30)
         server.faults.clear()
         assert (await job.wait())["9"]
+
+
+async def test_a_post_that_is_never_answered(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    server.faults.hang("POST /prompt", after=True)
+    assert (await comfy.run(prompts.slow(10)))["9"]
+    assert trio.current_time() < 5
+
+
+async def test_a_post_that_is_never_answered_and_whose_job_nobody_hears_of(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    server.faults.deaf = True
+    server.faults.hang("POST /prompt", after=True)
+    assert (await comfy.run(prompts.slow(10)))["9"]
+    assert trio.current_time() < 20
+
+
+async def test_questions_that_are_never_answered(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    server.faults.hang("GET /history/{prompt_id}", times=3)
+    assert (await comfy.run(prompts.image()))["9"]
+    assert trio.current_time() > 60
+
+
+async def test_a_socket_that_is_dead_unnoticed(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    assert await comfy._session.connection.probe()
+    server.faults.stop_reading()
+    assert not await comfy._session.connection.probe()
+    server.faults.resume_reading()
+    await trio.sleep(1)
+    assert comfy.connection_state.value == "connected"
+    assert await comfy._session.connection.probe()
+    server.faults.drop_sockets()
+    assert not await comfy._session.connection.probe()

@@ -345,3 +345,52 @@ async def test_nothing_is_replayed_to_a_client_that_was_away(autojump_clock: Moc
         async with connect(server) as socket:
             await socket.receive()
             assert await hears_nothing(socket)
+
+
+async def test_a_server_that_is_stopped_refuses_until_it_is_started(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_client() as (server, http):
+        await http.post("/prompt", json={"prompt": prompt()})
+        async with connect(server) as socket:
+            server.stop()
+            with pytest.raises(WebSocketClosed):
+                while True:
+                    await socket.receive()
+        with pytest.raises(httpx.ConnectError) as refused:
+            await http.get("/queue")
+        assert isinstance(refused.value.__cause__, ConnectionRefusedError)
+        with pytest.raises(WebSocketUnreachable) as unreachable:
+            async with connect(server):
+                pytest.fail("connected")
+        assert isinstance(unreachable.value.__cause__, ConnectionRefusedError)
+        server.start()
+        assert (await http.get("/queue")).json() == {"queue_running": [], "queue_pending": []}
+
+
+async def test_a_request_under_way_has_no_effect_on_a_server_that_is_stopped(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_client() as (server, http), trio.open_nursery() as nursery:
+        server.faults.delay = 5
+
+        @nursery.start_soon
+        async def post() -> None:
+            with pytest.raises(httpx.RemoteProtocolError):
+                await http.post("/prompt", json={"prompt": prompt()})
+
+        await wait_all_tasks_blocked()
+        server.stop()
+        server.start()
+        await trio.sleep(10)
+        assert server.statistics().pending + server.statistics().running == 0
+
+
+async def test_a_server_that_is_stopped_breaks_what_comes_over_tcp() -> None:
+    async with open_embedded_server() as server, server.listen() as url:
+        async with httpx.AsyncClient() as http:
+            server.stop()
+            with pytest.raises(httpx.RequestError):
+                await http.get(f"{url}/queue")
+            server.start()
+            assert (await http.get(f"{url}/queue")).status_code == 200

@@ -81,16 +81,26 @@ class Application:
         self._up_at = -math.inf
         self.requests: Counter[str] = Counter()
         self.in_flight = 0
+        self._serving: set[trio.CancelScope] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or one WebSocket."""
         self.in_flight += 1
+        serving = trio.CancelScope()
+        self._serving.add(serving)
         try:
-            await self._serve(scope, receive, send)
+            with serving:
+                await self._serve(scope, receive, send)
         except OSError:
             _log.debug("A client went away during %s", scope["path"], exc_info=True)
         finally:
             self.in_flight -= 1
+            self._serving.discard(serving)
+
+    def abort(self) -> None:
+        """Drop all requests and WebSockets, however far they are."""
+        for serving in self._serving:
+            serving.cancel("the embedded server is stopped")
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if trio.current_time() < self._up_at:

@@ -88,6 +88,7 @@ class Faults:
     stalling: bool = False
     delay: float = 0.0
     required_headers: dict[str, str] = attrs.field(factory=dict[str, str])
+    _down: bool = attrs.field(default=False, init=False)
     _routes: Collection[str] = ()
     _plans: list[Fault] = attrs.field(factory=list[Fault], init=False)
     _connections: dict[object, Connection] = attrs.field(
@@ -201,6 +202,10 @@ class Faults:
         self._unnoticed.clear()
 
     # What follows is for the server.
+
+    def _break_all(self) -> None:
+        for connection in list(self._connections.values()):
+            connection.lose(noticed=True)
 
     def _plan(
         self,

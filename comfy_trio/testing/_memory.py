@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, final
@@ -93,6 +95,8 @@ class MemoryTransport:
     ) -> AsyncGenerator[WebSocket, None]:
         if self._closed:
             raise WebSocketUnreachable("the embedded server is closed")
+        if self._faults._down:
+            raise WebSocketUnreachable("the embedded server is stopped") from _refusal()
         target = httpx.URL(url)
         raw = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers]
         raw.append((b"host", target.netloc))
@@ -110,6 +114,10 @@ class MemoryTransport:
                 await socket.served.wait()
 
 
+def _refusal() -> ConnectionRefusedError:
+    return ConnectionRefusedError(errno.ECONNREFUSED, os.strerror(errno.ECONNREFUSED))
+
+
 class _MemoryHTTP(httpx.AsyncBaseTransport):
     """What `MemoryTransport.http_transport` returns."""
 
@@ -120,6 +128,9 @@ class _MemoryHTTP(httpx.AsyncBaseTransport):
         transport = self._transport
         if transport._closed:
             raise httpx.ConnectError("the embedded server is closed", request=request)
+        if transport._faults._down:
+            message = "the embedded server is stopped"
+            raise httpx.ConnectError(message, request=request) from _refusal()
         scope = transport._scope("http", request.url, list(request.headers.raw))
         exchange = _Exchange({**scope, "method": request.method}, transport._faults)
         transport._nursery.start_soon(exchange.serve, transport._app)

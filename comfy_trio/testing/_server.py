@@ -134,6 +134,21 @@ class EmbeddedServer(metaclass=NoPublicConstructor):
         """
         self._restart()
 
+    def stop(self) -> None:
+        """Be as dead as a server whose process was killed, until `start`.
+
+        All connections break, what a `restart` loses is lost, and new connections are refused; over
+        TCP they are taken and broken at once, because the port stays bound.
+        """
+        self.faults._down = True
+        self.faults._break_all()
+        self._app.abort()
+        self.restart()
+
+    def start(self) -> None:
+        """Take connections again after `stop`, as a server that was started anew."""
+        self.faults._down = False
+
     @asynccontextmanager
     async def listen(self, host: str = "127.0.0.1", port: int = 0) -> AsyncGenerator[str, None]:
         """Listen on TCP too, and return the URL to it.

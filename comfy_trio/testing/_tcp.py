@@ -45,6 +45,9 @@ class TCPFront:
 
     async def handle(self, stream: trio.SocketStream) -> None:
         """Serve one connection until it ends."""
+        if self._faults._down:
+            stream.socket.close()
+            return
         wrapped = _Stream(stream, self._faults)
         key = stream.socket.getpeername()[:2]
         self._streams.add(wrapped)

@@ -1,0 +1,539 @@
+"""The pool: many servers, one queue, nothing run twice."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypedDict, TypeGuard, TypeVar, final, overload
+from weakref import WeakSet
+
+import attrs
+import trio
+
+from ._batch import Batch
+from ._breaker import Breaker, BreakerPolicy
+from ._connection import ReconnectPolicy
+from ._dispatcher import Dispatcher, Seat
+from ._mailbox import Mailbox
+from ._nursery import open_service_nursery
+from ._pick import PickMode
+from ._pool_events import ModeChanged, PoolEvent, PoolOpened, ServerAdded, ServerRemoved
+from ._pool_job import PoolJob, Ticket
+from ._pool_server import KeeperOptions, PoolServer, ServerKeeper
+from ._pool_statistics import PoolStatistics, pool_statistics
+from ._requirements import Needs, Requirements, needs_of
+from ._runnable import workflow_of
+from ._typed_node import Node
+from ._util import NoPublicConstructor
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
+    from contextlib import AbstractAsyncContextManager
+    from typing import Unpack
+
+    from ._client import Comfy
+    from ._mailbox import Subscription
+    from ._pick import PickStrategy
+    from ._profile import JobProfile
+    from ._result import JobResult
+    from ._runnable import Whole
+    from ._typed_node import OutputNode
+    from ._workflow import Workflow
+
+T = TypeVar("T")
+
+SUBSCRIBER_BOUND = 1000
+"""Unread events that a subscriber may have; older ones are dropped for newer ones."""
+
+
+class PoolJobOptions(TypedDict, total=False):
+    """What may be said of one job of a pool; all of it as keywords."""
+
+    weight: float
+    """The lightest job goes first; of equal ones, the one that came first. Default: 0."""
+    include: str | Iterable[str]
+    """The ids of the only servers that may have it. Default: all."""
+    exclude: str | Iterable[str]
+    """The ids of servers that may not."""
+    max_retries: int
+    """How often it is run again after a server failed at it. Attempts that never got to a server,
+    and servers that lack what it needs, do not count. Default: that of the pool."""
+
+
+@asynccontextmanager
+async def open_pool(
+    servers: Iterable[str | PoolServer] = (),
+    *,
+    mode: PickMode | PickStrategy = PickMode.PICK_ZERO,
+    max_retries: int = 3,
+    retry_delay: float = 1.0,
+    breaker: BreakerPolicy | None = None,
+    reconnect: ReconnectPolicy | None = None,
+    patience: float = 300.0,
+    rerun_lost: bool = False,
+    match_nodes: bool = False,
+    affinity: Mapping[str, Iterable[str]] | None = None,
+    terminal: bool = False,
+    profiles: int = 0,
+    max_queued: float = 10_000,
+    connect_timeout: float = 30.0,
+    close_timeout: float = 5.0,
+) -> AsyncGenerator[Pool, None]:
+    """Run jobs on many servers, each on one of them, for as long as a block lasts.
+
+    The block is entered at once. Servers are connected to in parallel, and each has jobs from when
+    it is; one that is down delays nobody, and joins when it comes up.
+
+    Leaving the block normally finishes what is in the pool. An exception or a cancellation cancels
+    all of it, at the servers too, within ``close_timeout`` (and one second more, for connections
+    that do not close). Nothing stays behind: no task, no socket, no job of the pool at any server.
+
+    No job is run twice to completion. One that failed because of its server is run again only when
+    that attempt is over for certain: the server said so, or never had it, or is gone with its
+    queue. Of a server that does not answer nobody knows, and its jobs wait for it to come back; see
+    ``patience``.
+
+    Args:
+        servers: Their addresses, or `PoolServer` where there is more to say of one.
+        mode: How to choose among servers; see `Pool.mode`.
+        max_retries: See `PoolJobOptions`. Default: 3.
+        retry_delay: Seconds before a job is run again that failed because of its server; twice as
+            long each time, up to 30 s. Default: 1.
+        breaker: When a server that fails is left alone. Default: for 5 s after 3 failures in a row.
+        reconnect: The pauses before a server that is away is tried again. It is never given up,
+            whatever ``attempts`` says.
+        patience: Seconds that jobs wait for a server that does not answer. Then they fail with
+            `DisconnectedError`. Default: 300.
+        rerun_lost: Whether they are run again instead, elsewhere: such a job may run twice.
+        match_nodes: Whether to ask each server for its classes of nodes, which may be megabytes,
+            and to give it no workflow of which it lacks a class or a file. Without that, a server
+            that refuses a workflow for such a reason is passed over then.
+        affinity: Ids of the servers that a workflow goes to first if they are free, by its
+            `Workflow.structure_hash`.
+        terminal: Whether servers are to send what they write to their terminals; see `Pool.events`.
+        profiles: Of how many of the jobs that ended last to keep where their time went; see
+            `Pool.profiles`. Default: none.
+        max_queued: How many jobs may wait before `Pool.submit` and `Pool.run` wait for room.
+        connect_timeout: Seconds for a server to answer. Default: 30.
+        close_timeout: Seconds for stopping jobs at servers. Default: 5.
+
+    Raises:
+        ValueError: an address is none, two servers have one id, or a number makes no sense.
+    """
+    for name, value in [("max_retries", max_retries), ("retry_delay", retry_delay)]:
+        if not value >= 0:
+            raise ValueError(f"{name} must not be negative, and is {value!r}")
+    if profiles < 0:
+        raise ValueError(f"profiles must not be negative, and is {profiles!r}")
+    if not max_queued >= 1:
+        raise ValueError(f"max_queued must be 1 at least, and is {max_queued!r}")
+    pool: Pool | None = None
+    try:
+        async with open_service_nursery() as nursery:
+            pool = Pool._create(
+                nursery,
+                mode=mode,
+                breaker=breaker or BreakerPolicy(),
+                retry_delay=retry_delay,
+                max_retries=max_retries,
+                max_queued=max_queued,
+                rerun_lost=rerun_lost,
+                profiles=profiles,
+                affinity={key: frozenset(value) for key, value in (affinity or {}).items()},
+                keeper_options=KeeperOptions(
+                    connect_timeout=connect_timeout,
+                    # The pool stops jobs, and then the clients stop what is left.
+                    close_timeout=close_timeout / 2,
+                    patience=patience,
+                    reconnect=attrs.evolve(reconnect or ReconnectPolicy(), attempts=math.inf),
+                    match_nodes=match_nodes,
+                    terminal=terminal,
+                ),
+            )
+            pool._open(servers)
+            try:
+                yield pool
+                await pool._dispatcher.wait_idle()
+            finally:
+                with trio.move_on_after(close_timeout / 2, shield=True):
+                    await pool._close()
+    finally:
+        if pool is not None:
+            pool._end()
+
+
+@final
+@attrs.define(eq=False, repr=False, init=False, slots=False)
+class Pool(metaclass=NoPublicConstructor):
+    """Many servers with one queue; made by `open_pool`."""
+
+    def __init__(
+        self,
+        nursery: trio.Nursery,
+        *,
+        mode: PickMode | PickStrategy,
+        breaker: BreakerPolicy,
+        retry_delay: float,
+        max_retries: int,
+        max_queued: float,
+        rerun_lost: bool,
+        profiles: int,
+        affinity: Mapping[str, frozenset[str]],
+        keeper_options: KeeperOptions,
+    ) -> None:
+        self._nursery = nursery
+        self._breaker = breaker
+        self._max_retries = max_retries
+        self._affinity = affinity
+        self._keeper_options = keeper_options
+        self._dispatcher = Dispatcher(
+            mode=mode,
+            emit=self._emit,
+            nursery=nursery,
+            retry_delay=retry_delay,
+            max_queued=max_queued,
+            rerun_lost=rerun_lost,
+            profiles=profiles,
+        )
+        self._keepers: dict[str, ServerKeeper] = {}
+        self._job_ids = itertools.count(1)
+        self._event_numbers = itertools.count()
+        self._subscribers: WeakSet[Mailbox[PoolEvent]] = WeakSet()
+
+    def __repr__(self) -> str:
+        statistics = self.statistics()
+        return (
+            f"<Pool of {len(self._keepers)} servers, {statistics.running} jobs running,"
+            f" {statistics.waiting} waiting>"
+        )
+
+    # --- Servers ----------------------------------------------------------------------------------
+
+    @property
+    def mode(self) -> PickMode | PickStrategy:
+        """How the pool chooses among the servers that could take a job; may be set at any time."""
+        return self._dispatcher.mode
+
+    @mode.setter
+    def mode(self, mode: PickMode | PickStrategy) -> None:
+        self._dispatcher.mode = mode
+        self._emit(ModeChanged(mode))
+        self._dispatcher.reconsider()
+
+    @property
+    def server_ids(self) -> tuple[str, ...]:
+        """The servers, also those that are to be removed and still have jobs."""
+        return tuple(self._keepers)
+
+    async def add(self, server: str | PoolServer) -> str:
+        """Add a server, and return its id. It has jobs from when it is connected.
+
+        Raises:
+            ValueError: it is in the pool already, or its address is none.
+            trio.ClosedResourceError: the pool's block is over.
+        """
+        await trio.lowlevel.checkpoint()
+        if self._dispatcher.closed:
+            raise trio.ClosedResourceError("this pool's block is over")
+        keeper = self._add(server)
+        self._emit(ServerAdded(keeper.server.server_id, keeper.server.url))
+        return keeper.server.server_id
+
+    async def remove(self, server_id: str, *, drain: bool = True) -> None:
+        """Remove a server, and return when nothing of the pool is there any more.
+
+        It has no new jobs from now on. Cancelling this call does not bring it back.
+
+        Args:
+            server_id: Which.
+            drain: Whether the jobs that it has may end there. Otherwise they are stopped there, and
+                run elsewhere. Default: true.
+
+        Raises:
+            ValueError: there is none of that id.
+        """
+        keeper = self._keepers.get(server_id)
+        if keeper is None:
+            known = ", ".join(self._keepers) or "none"
+            raise ValueError(f"there is no server {server_id!r} in the pool; there are {known}")
+        keeper.leave(drain=drain)
+        await keeper.gone.wait()
+
+    def _open(self, servers: Iterable[str | PoolServer]) -> None:
+        for server in servers:
+            self._add(server)
+        self._emit(PoolOpened(self.server_ids))
+
+    def _add(self, given: str | PoolServer) -> ServerKeeper:
+        server = PoolServer(given) if isinstance(given, str) else given
+        if server.server_id in self._keepers:
+            raise ValueError(
+                f"the pool has a server {server.server_id!r} already; another server_id tells two"
+                " at one address apart"
+            )
+        seat = Seat(
+            server.server_id,
+            server.concurrency,
+            Breaker(self._breaker),
+            turn=next(self._dispatcher.turns),
+        )
+        keeper = ServerKeeper(server, seat, self._dispatcher, self._emit, self._keeper_options)
+        self._dispatcher.seats[server.server_id] = seat
+        self._keepers[server.server_id] = keeper
+        self._nursery.start_soon(self._keep, keeper)
+        return keeper
+
+    @trio.lowlevel.enable_ki_protection
+    async def _keep(self, keeper: ServerKeeper) -> None:
+        await keeper.keep()
+        del self._keepers[keeper.server.server_id]
+        self._emit(ServerRemoved(keeper.server.server_id))
+
+    # --- Jobs -------------------------------------------------------------------------------------
+
+    @overload
+    async def run(self, workflow: Whole, /, **options: Unpack[PoolJobOptions]) -> JobResult: ...
+    @overload
+    async def run(
+        self, output: OutputNode[Any], /, *more: OutputNode[Any], **options: Unpack[PoolJobOptions]
+    ) -> JobResult: ...
+    @overload
+    async def run(
+        self, function: Callable[[Comfy], Awaitable[T]], /, **options: Unpack[PoolJobOptions]
+    ) -> T: ...
+    async def run(self, what: Any, /, *more: Any, **options: Unpack[PoolJobOptions]) -> Any:
+        """Run a job on one of the servers, and return its result.
+
+        If this call is cancelled, the job is too, at its server as well.
+
+        Args:
+            what: A workflow, a prompt builder, a graph, a prompt in API format, an output node; or
+                an asynchronous function, which is called with the client of one server, in a task
+                of the pool's. If that server fails, it is called again with another one; so it is
+                if it raises `trio.TooSlowError`, as a deadline within it does.
+            more: More output nodes.
+            options: Its weight, where it may run, and more; see `PoolJobOptions`.
+
+        Returns:
+            The outputs of the workflow, or what the function returns.
+
+        Raises:
+            WorkflowError: it is no workflow.
+            WorkflowNotSupportedError: no server of the pool has what it needs.
+            EnqueueFailedError: a server refused it, as all would.
+            JobError: it failed as it would at any server; a person stopped it; or the last attempt
+                failed because of its server.
+            DisconnectedError: nobody knows what became of it; see `open_pool`.
+            ServerUnreachableError, ResponseError, OSError, FileError: see `Comfy.run`.
+            Exception: whatever the function raises.
+            ValueError: ``include`` names no server of the pool, or a number makes no sense.
+            trio.ClosedResourceError: the pool's block is over.
+        """
+        ticket = self._ticket(what, *more, **options)
+        await self._dispatcher.wait_for_room()
+        self._dispatcher.add(ticket)
+        try:
+            await ticket.wait()
+        except BaseException:
+            with trio.move_on_after(self._keeper_options.close_timeout, shield=True):
+                self._dispatcher.cancel(ticket)
+                await ticket.wait()
+            raise
+        return ticket.unwrap()
+
+    @overload
+    async def submit(
+        self, workflow: Whole, /, **options: Unpack[PoolJobOptions]
+    ) -> PoolJob[JobResult]: ...
+    @overload
+    async def submit(
+        self, output: OutputNode[Any], /, *more: OutputNode[Any], **options: Unpack[PoolJobOptions]
+    ) -> PoolJob[JobResult]: ...
+    @overload
+    async def submit(
+        self, function: Callable[[Comfy], Awaitable[T]], /, **options: Unpack[PoolJobOptions]
+    ) -> PoolJob[T]: ...
+    async def submit(
+        self, what: Any, /, *more: Any, **options: Unpack[PoolJobOptions]
+    ) -> PoolJob[Any]:
+        """Put a job into the pool, and return its handle; wait only while the queue is full.
+
+        The job lives on until it ends. A job that fails and that nobody waits for troubles nobody.
+
+        Args:
+            what: See `run`.
+            more: More output nodes.
+            options: See `PoolJobOptions`.
+
+        Raises:
+            WorkflowError, ValueError, trio.ClosedResourceError: see `run`.
+        """
+        ticket = self._ticket(what, *more, **options)
+        await self._dispatcher.wait_for_room()
+        self._dispatcher.add(ticket)
+        return PoolJob[Any]._create(ticket, self._dispatcher)
+
+    @overload
+    async def map(
+        self, workflows: Iterable[Whole | OutputNode[Any]], /, **options: Unpack[PoolJobOptions]
+    ) -> list[JobResult]: ...
+    @overload
+    async def map(
+        self,
+        functions: Iterable[Callable[[Comfy], Awaitable[T]]],
+        /,
+        **options: Unpack[PoolJobOptions],
+    ) -> list[T]: ...
+    async def map(self, works: Iterable[Any], /, **options: Unpack[PoolJobOptions]) -> list[Any]:
+        """Run many jobs, and return their results in the order of the jobs.
+
+        The first error cancels the rest, at the servers too, and is raised when that is done; so
+        does a cancellation of this call.
+
+        Args:
+            works: What to run; see `run`.
+            options: Of each job; see `PoolJobOptions`.
+
+        Raises:
+            Exception: see `run`.
+        """
+        results: dict[int, Any] = {}
+        async with self.open_batch(works, **options) as batch:
+            async for item in batch:
+                results[item.index] = item.unwrap()
+        return [results[index] for index in range(len(results))]
+
+    @overload
+    def open_batch(
+        self, workflows: Iterable[Whole | OutputNode[Any]], /, **options: Unpack[PoolJobOptions]
+    ) -> AbstractAsyncContextManager[Batch[JobResult]]: ...
+    @overload
+    def open_batch(
+        self,
+        functions: Iterable[Callable[[Comfy], Awaitable[T]]],
+        /,
+        **options: Unpack[PoolJobOptions],
+    ) -> AbstractAsyncContextManager[Batch[T]]: ...
+    def open_batch(
+        self, works: Iterable[Any], /, **options: Unpack[PoolJobOptions]
+    ) -> AbstractAsyncContextManager[Batch[Any]]:
+        """Run many jobs for as long as a block lasts, and iterate over them as they finish.
+
+        ``works`` may be endless: it is read only as far as jobs are soon to run, and no further
+        than the finished ones are read. Leaving the block cancels what is not finished.
+
+        Args:
+            works: What to run; see `run`.
+            options: Of each job; see `PoolJobOptions`.
+        """
+        return self._open_batch(works, options)
+
+    @asynccontextmanager
+    async def _open_batch(
+        self, works: Iterable[Any], options: PoolJobOptions
+    ) -> AsyncGenerator[Batch[Any], None]:
+        def ticket(work: Any) -> Ticket:
+            return self._ticket(work, **options)
+
+        batch = Batch[Any]._create(works, ticket, self._dispatcher)
+        try:
+            yield batch
+        finally:
+            with trio.move_on_after(self._keeper_options.close_timeout, shield=True):
+                await batch._cancel()
+
+    def _ticket(
+        self,
+        what: Any,
+        *more: Any,
+        weight: float = 0.0,
+        include: str | Iterable[str] | None = None,
+        exclude: str | Iterable[str] = (),
+        max_retries: int | None = None,
+    ) -> Ticket:
+        if math.isnan(weight):
+            raise ValueError("weight must be a number that can be compared, not nan")
+        if max_retries is None:
+            max_retries = self._max_retries
+        elif max_retries < 0:
+            raise ValueError(f"max_retries must not be negative, and is {max_retries!r}")
+        included = None if include is None else _ids(include)
+        if included is not None and not included & self._keepers.keys():
+            known = ", ".join(self._keepers) or "none"
+            raise ValueError(
+                f"include: none of {', '.join(sorted(included)) or 'no servers'} is in the pool;"
+                f" there are {known}"
+            )
+        prefer: frozenset[str] = frozenset()
+        needs = Needs()
+        work: Workflow | Callable[[Comfy], Awaitable[Any]]
+        if _is_function(what):
+            work = what
+        else:
+            # The caller's may change while this waits, or be run by another call.
+            work = workflow = workflow_of(what, *more).copy()
+            if self._affinity:
+                prefer = self._affinity.get(workflow.structure_hash, prefer)
+            if self._keeper_options.match_nodes:
+                needs = needs_of(workflow)
+        requirements = Requirements(
+            include=included, exclude=_ids(exclude), prefer=prefer, needs=needs
+        )
+        return Ticket(next(self._job_ids), work, weight, requirements, max_retries)
+
+    # --- What it tells ----------------------------------------------------------------------------
+
+    def statistics(self) -> PoolStatistics:
+        """Tell what the pool holds and did so far."""
+        return pool_statistics(self._dispatcher)
+
+    def profiles(self) -> tuple[JobProfile, ...]:
+        """Return where the time of the jobs that ended last went, the last one last.
+
+        As many are kept as ``open_pool`` was told to. `PoolJob.profile` is that of one job;
+        `comfy_trio.pool.summarize` makes averages by server of them.
+        """
+        return tuple(self._dispatcher.profiles)
+
+    def events(self) -> Subscription[PoolEvent]:
+        """Return an iterator over what happens in the pool from now on, until it is closed.
+
+        The events are those of `comfy_trio.pool`. One that tells of a server's terminal comes only
+        with ``terminal=True``, one of its machine only if it has the Crystools extension.
+
+        A reader that falls more than 1000 events behind misses the oldest; it slows down nobody.
+        """
+        mailbox: Mailbox[PoolEvent] = Mailbox(SUBSCRIBER_BOUND)
+        if self._dispatcher.closed:
+            mailbox.close()
+        else:
+            self._subscribers.add(mailbox)
+        return mailbox.subscription()
+
+    def _emit(self, event: PoolEvent) -> None:
+        if self._subscribers:
+            number = next(self._event_numbers)
+            for mailbox in self._subscribers:
+                mailbox.put_nowait(number, event)
+
+    # --- The end ----------------------------------------------------------------------------------
+
+    async def _close(self) -> None:
+        """Take no more jobs, and stop those that are here. The caller sets a bound."""
+        self._dispatcher.close()
+        await self._dispatcher.wait_idle()
+
+    def _end(self) -> None:
+        """Let everybody who still waits here know that the pool is closed."""
+        self._dispatcher.settle_rest()
+        for mailbox in self._subscribers:
+            mailbox.close()
+
+
+def _ids(given: str | Iterable[str]) -> frozenset[str]:
+    return frozenset([given] if isinstance(given, str) else given)
+
+
+def _is_function(what: Any) -> TypeGuard[Callable[[Comfy], Awaitable[Any]]]:
+    return callable(what) and not isinstance(what, Node)

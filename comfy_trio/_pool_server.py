@@ -1,0 +1,459 @@
+"""One server of a pool: its connection, and the workers that run jobs there."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from typing import TYPE_CHECKING, Any, Final, cast, final
+
+import attrs
+import trio
+
+from ._address import parse_address
+from ._client import caller_headers, open_comfy
+from ._connection import ConnectionState, ReconnectPolicy
+from ._errors import (
+    ComfyError,
+    DisconnectedError,
+    ExecutionInterruptedError,
+    ResponseError,
+    WentMissingError,
+)
+from ._failover import Verdict, is_refused, judge
+from ._logging import logger
+from ._pool_events import (
+    ServerConnected,
+    ServerDisconnected,
+    ServerLogged,
+    ServerReconnected,
+    ServerUnreachable,
+    SystemMonitored,
+)
+from ._pool_job import Stop
+from ._replies import raise_for_status
+from ._result import JobResult
+from ._routes._terminal import subscription_to_logs
+from ._state import Gone, ServerLost
+from ._wire import Logs, RawEvent, Status
+from ._workflow import Workflow
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from ._client import Comfy
+    from ._credentials import Credentials
+    from ._dispatcher import Dispatcher, Seat
+    from ._pool_events import PoolEvent
+    from ._pool_job import Attempt
+    from ._tracker import JobTracker
+    from ._transport import Transport
+    from ._wire import ServerEvent
+
+MAX_GIVEN_UP: Final = 1000
+"""Of how many jobs that were given up at a server it is asked to stop them when it is back."""
+HEARTBEAT: Final = 10.0
+"""Seconds between two questions to a server whether it is there, while there is work for it."""
+
+
+def _default_id(server: PoolServer) -> str:
+    address, _ = parse_address(server.url)
+    return f"{address.authority}{address.base_path}"
+
+
+@attrs.frozen
+class PoolServer:
+    """A server of a pool.
+
+    Args:
+        url: Its address; see `open_comfy`.
+        server_id: Its name in the pool. Default: host and port, and path if it has one, such as
+            ``gpu-a:8188``.
+        concurrency: How many jobs of the pool it has at once, of which it runs one and keeps the
+            others in its queue. Two spare it the time in which it is told of the next one; more
+            only keep jobs from other servers. Default: 1.
+        behind_proxy: Whether the address is that of a proxy or a tunnel. A connection that is
+            refused there proves nothing of ComfyUI; elsewhere it proves that the process that had
+            the jobs is gone, and they are run elsewhere at once.
+        credentials, headers, user, ssl_context, comfy_org_api_key, transport: See `open_comfy`.
+
+    Raises:
+        ValueError: `url`, `user` or `headers` are none, or `concurrency` is less than 1.
+    """
+
+    url: str
+    server_id: str = attrs.field(kw_only=True, default=attrs.Factory(_default_id, takes_self=True))
+    concurrency: int = attrs.field(kw_only=True, default=1, validator=attrs.validators.ge(1))
+    behind_proxy: bool = attrs.field(kw_only=True, default=False)
+    credentials: Credentials | None = attrs.field(kw_only=True, default=None, repr=False)
+    headers: Mapping[str, str] | None = attrs.field(kw_only=True, default=None, repr=False)
+    user: str | None = attrs.field(kw_only=True, default=None)
+    ssl_context: ssl.SSLContext | None = attrs.field(kw_only=True, default=None, repr=False)
+    comfy_org_api_key: str | None = attrs.field(kw_only=True, default=None, repr=False)
+    transport: Transport | None = attrs.field(kw_only=True, default=None, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        parse_address(self.url)
+        caller_headers(self.user, self.headers)
+
+
+@attrs.frozen(kw_only=True)
+class KeeperOptions:
+    """What holds for all servers of a pool; see `open_pool`."""
+
+    connect_timeout: float
+    close_timeout: float
+    patience: float
+    reconnect: ReconnectPolicy
+    match_nodes: bool
+    terminal: bool
+
+
+@final
+class ServerKeeper:
+    """Keeps a server connected for as long as it is in the pool, and runs jobs there.
+
+    Args:
+        server: The server.
+        seat: The same as decisions see it.
+        dispatcher: Where jobs come from.
+        emit: Told of what happens. Must not raise.
+        options: What holds for all servers.
+    """
+
+    def __init__(
+        self,
+        server: PoolServer,
+        seat: Seat,
+        dispatcher: Dispatcher,
+        emit: Callable[[PoolEvent], None],
+        options: KeeperOptions,
+    ) -> None:
+        self.server = server
+        self.seat = seat
+        self.gone = trio.Event()
+        """Set when nothing of the pool is at the server any more."""
+        self._dispatcher = dispatcher
+        self._emit = emit
+        self._options = options
+        self._jobs = dispatcher.jobs.clone()
+        self._connecting = trio.CancelScope()
+        self._leaving = trio.Event()
+        self._losses = 0
+        self._lost = trio.Event()
+        self._back = trio.Event()
+        self._given_up: deque[str] = deque(maxlen=MAX_GIVEN_UP)
+
+    def leave(self, *, drain: bool) -> None:
+        """Begin to take the server out of the pool.
+
+        Args:
+            drain: Whether jobs that are there may end there. Otherwise they are stopped, and run
+                elsewhere.
+        """
+        self.seat.leaving = True
+        self._jobs.close()
+        self._leaving.set()
+        self._connecting.cancel("the server is removed from the pool")
+        if not drain:
+            for attempt in list(self.seat.attempts):
+                attempt.stop(Stop.REMOVED)
+
+    @trio.lowlevel.enable_ki_protection
+    async def keep(self) -> None:
+        """Connect, as often as it takes, and run jobs until the server is to leave."""
+        try:
+            for attempt in itertools.count(2):
+                try:
+                    await self._connect_and_serve()
+                except ComfyError as error:
+                    logger.warning("%s: not in the pool yet: %s", self.seat.server_id, error)
+                    self._emit(ServerUnreachable(self.seat.server_id, error))
+                if self._leaving.is_set():
+                    break
+                with trio.move_on_after(self._options.reconnect.pause(attempt)):
+                    await self._leaving.wait()
+        finally:
+            self._jobs.close()
+            self._dispatcher.remove(self.seat)
+            self.gone.set()
+
+    async def _connect_and_serve(self) -> None:
+        server, options = self.server, self._options
+        self._connecting = trio.CancelScope()
+        if self._leaving.is_set():
+            return
+        with self._connecting:
+            async with open_comfy(
+                server.url,
+                credentials=server.credentials,
+                headers=server.headers,
+                user=server.user,
+                ssl_context=server.ssl_context,
+                comfy_org_api_key=server.comfy_org_api_key,
+                connect_timeout=options.connect_timeout,
+                close_timeout=options.close_timeout,
+                reconnect=options.reconnect,
+                transport=server.transport,
+            ) as comfy:
+                await self._learn(comfy)
+                await self._serve(comfy)
+
+    async def _learn(self, comfy: Comfy) -> None:
+        """Ask for what the pool wants to know of a server, which may have changed meanwhile."""
+        if self._options.match_nodes:
+            self.seat.learn(await comfy.node.definitions())
+        if self._options.terminal:
+            request = subscription_to_logs(comfy.client_id, enabled=True)
+            try:
+                raise_for_status(await comfy._session.http.request(request))
+            except ResponseError as error:
+                logger.warning("%s tells nothing of its terminal: %s", self.seat.server_id, error)
+
+    async def _serve(self, comfy: Comfy) -> None:
+        # From here on, leaving waits for the workers rather than cancelling them.
+        self._connecting = trio.CancelScope()
+        session = comfy._session
+        session.observe(self)
+        self.seat.queue_remaining = session.queue_remaining or 0
+        if session.connection.state is not ConnectionState.CONNECTED:
+            self.lost(DisconnectedError("the WebSocket was lost at once"))
+        self._emit(ServerConnected(self.seat.server_id))
+        async with trio.open_nursery() as watchers:
+            watchers.start_soon(self._watch, comfy)
+            async with trio.open_nursery() as workers:
+                for _ in range(self.server.concurrency):
+                    workers.start_soon(self._work, comfy)
+                if not self._lost.is_set():
+                    self._dispatcher.welcome(self.seat)
+                await self._leaving.wait()
+            watchers.cancel_scope.cancel("the server leaves the pool")
+        self.seat.connected = False
+
+    # --- Jobs -------------------------------------------------------------------------------------
+
+    @trio.lowlevel.enable_ki_protection
+    async def _work(self, comfy: Comfy) -> None:
+        """Run one job after the other, until the server is to leave."""
+        while True:
+            try:
+                ticket = await self._jobs.receive(self._accepts, name=self.seat)
+            except trio.ClosedResourceError:
+                return
+            attempt = ticket.attempt
+            assert attempt is not None
+            if isinstance(ticket.work, Workflow):
+                await self._run(attempt, ticket.work, comfy)
+            else:
+                await self._call(attempt, ticket.work, comfy)
+
+    def _accepts(self, lane: object) -> bool:
+        return self._dispatcher.accepts(self.seat, lane)
+
+    async def _run(self, attempt: Attempt, workflow: Workflow, comfy: Comfy) -> None:
+        losses = self._losses
+        tracker: JobTracker | None = None
+        try:
+            with attempt.scope:
+                tracker = await comfy._submitter.start(workflow, {}, follow=True, asked_by="run")
+                attempt.tracker = tracker
+                if attempt.recorder is not None:
+                    tracker.on_news = attempt.recorder.note
+                await tracker.ended.wait()
+        except Exception as error:
+            # Nothing was sent: `start` raised, the wait never does.
+            self._dispatcher.fail(attempt, error, judge(error, sent=False))
+            return
+        if tracker is None:
+            self._dispatcher.give_back(attempt)
+            return
+        while not tracker.ended.is_set():
+            await self._break_off(attempt, tracker, comfy)
+            if not tracker.ended.is_set():
+                with attempt.scope:
+                    await tracker.ended.wait()
+        outcome = tracker.state.outcome
+        assert outcome is not None
+        restarted = self._losses != losses
+        if isinstance(outcome, WentMissingError) and not restarted:
+            # The host may have been switched off and on, of which the WebSocket does not know.
+            restarted = not await comfy._session.connection.probe()
+        if isinstance(outcome, JobResult):
+            for errors in outcome.node_errors.values():
+                logger.warning("job %s runs without %s", tracker.prompt_id, errors)
+            self._dispatcher.succeed(attempt, outcome)
+        elif isinstance(outcome, ExecutionInterruptedError) and attempt.removed and outcome.by_us:
+            self._dispatcher.give_back(attempt)
+        else:
+            verdict = judge(
+                outcome,
+                unsettled=tracker.state.unsettled,
+                restarted=restarted,
+            )
+            self._dispatcher.fail(attempt, outcome, verdict)
+
+    async def _break_off(self, attempt: Attempt, tracker: JobTracker, comfy: Comfy) -> None:
+        """Bring a job that was sent to its end here, if possible there too."""
+        assert attempt.why is not None
+        if attempt.why in {Stop.CANCELLED, Stop.REMOVED}:
+            with trio.move_on_after(self._options.close_timeout, shield=True):
+                await comfy._submitter.stop(tracker)
+        if tracker.ended.is_set():
+            return
+        self._given_up.append(tracker.prompt_id)
+        # What frames told of the end holds, even if there is nobody to confirm it.
+        told = tracker.state.succeeded or tracker.state.failure is not None
+        if told or attempt.why is Stop.GONE:
+            tracker.feed(Gone())
+        elif attempt.why is Stop.REMOVED:
+            attempt.resume()  # it may run elsewhere only when it is over here
+        else:
+            tracker.feed(ServerLost(attempt.why.value))
+
+    async def _call(
+        self, attempt: Attempt, function: Callable[[Comfy], Awaitable[Any]], comfy: Comfy
+    ) -> None:
+        losses = self._losses
+        value: Any = None
+        try:
+            with attempt.scope:
+                value = await function(comfy)
+        except trio.Cancelled:
+            raise
+        except Exception as error:
+            verdict = _judge_function(error, restarted=self._losses != losses)
+            self._dispatcher.fail(attempt, error, verdict)
+        except BaseException as error:
+            # Of the program's own: it is raised where the result is waited for.
+            self._dispatcher.fail(attempt, error, Verdict.WORKFLOW)
+            if isinstance(error, BaseExceptionGroup):
+                group = cast("BaseExceptionGroup[BaseException]", error)
+                cancelled = group.subgroup(trio.Cancelled)
+                if cancelled is not None:
+                    raise cancelled from None
+        else:
+            if not attempt.scope.cancelled_caught:
+                self._dispatcher.succeed(attempt, value)
+            elif attempt.why in {Stop.CANCELLED, Stop.REMOVED}:
+                self._dispatcher.give_back(attempt)
+            else:
+                assert attempt.why is not None
+                lost = DisconnectedError(f"{self.seat.server_id}: {attempt.why.value}")
+                gone = attempt.why is Stop.GONE
+                verdict = Verdict.SERVER if gone else Verdict.UNSETTLED
+                self._dispatcher.fail(attempt, lost, verdict)
+
+    # --- The connection ---------------------------------------------------------------------------
+
+    def heard(self, event: ServerEvent) -> None:
+        """See `SessionObserver`."""
+        match event:
+            case Status(queue_remaining=int(remaining)):
+                self._note_queue(remaining)
+            case Logs(entries=entries):
+                self._emit(ServerLogged(self.seat.server_id, tuple(entries)))
+            case RawEvent(type="crystools.monitor", data=dict(data)):
+                self._emit(SystemMonitored(self.seat.server_id, data))
+            case _:
+                pass
+
+    def lost(self, error: Exception) -> None:
+        """See `SessionObserver`."""
+        self._losses += 1
+        if not self._lost.is_set():
+            self._lost.set()
+            self._back = trio.Event()
+        self._go_away(str(error), refused=is_refused(error) and not self.server.behind_proxy)
+
+    def reconnected(self) -> None:
+        """See `SessionObserver`."""
+        self._lost = trio.Event()
+        self._back.set()
+
+    def _go_away(self, reason: str, *, refused: bool) -> None:
+        """Give the server no more jobs for now; if it is gone, those it had are over."""
+        if self.seat.connected or (refused and self.seat.attempts):
+            self._emit(ServerDisconnected(self.seat.server_id, reason, refused))
+        self.seat.connected = False
+        if refused:
+            self.seat.queue_remaining = 0
+            for attempt in list(self.seat.attempts):
+                attempt.stop(Stop.GONE)
+        self._dispatcher.reconsider()
+
+    def _note_queue(self, remaining: int) -> None:
+        if remaining != self.seat.queue_remaining:
+            self.seat.queue_remaining = remaining
+            self._dispatcher.reconsider()
+
+    @trio.lowlevel.enable_ki_protection
+    async def _watch(self, comfy: Comfy) -> None:
+        """Notice when a server goes away, sit out its absence, and welcome it when it is back."""
+        while True:
+            if self.seat.connected:
+                with trio.move_on_after(HEARTBEAT):
+                    await self._lost.wait()
+                has_work = self.seat.attempts or self._dispatcher.has_waiting()
+                here = not self._lost.is_set() and (not has_work or await self._answers(comfy))
+                if here and not self._lost.is_set():
+                    continue
+                if not self._lost.is_set():
+                    self._go_away("it does not answer", refused=False)
+            await self._sit_out(comfy)
+            await self._welcome_back(comfy)
+
+    async def _sit_out(self, comfy: Comfy) -> None:
+        """Wait until the server is back; meanwhile, give up the jobs of which nobody hears."""
+        answered = trio.current_time()
+        while True:
+            with trio.move_on_after(HEARTBEAT):
+                await (self._back if self._lost.is_set() else trio.Event()).wait()
+            if await self._answers(comfy):
+                answered = trio.current_time()
+                if not self._lost.is_set():
+                    return
+            elif trio.current_time() - answered >= self._options.patience:
+                for attempt in list(self.seat.attempts):
+                    attempt.stop(Stop.LOST)
+
+    async def _answers(self, comfy: Comfy) -> bool:
+        """Tell whether the server answers over HTTP, and see to it that the WebSocket is not dead.
+
+        What is asked for is the length of the queue, because frames that told it may be missed.
+        """
+        with trio.move_on_after(self._options.connect_timeout):
+            try:
+                remaining = await comfy.queue.remaining()
+            except ComfyError as error:
+                logger.debug("%s: no answer: %s", self.seat.server_id, error)
+                return False
+            self._note_queue(remaining)
+            await comfy._session.connection.probe()
+            return True
+        return False
+
+    async def _welcome_back(self, comfy: Comfy) -> None:
+        """Let a server that was away have jobs again, unless it is away again."""
+        try:
+            await self._stop_given_up(comfy)
+            await self._learn(comfy)
+        except ComfyError as error:
+            self._go_away(str(error), refused=False)
+            return
+        if not self._lost.is_set():
+            self._emit(ServerReconnected(self.seat.server_id))
+            self._dispatcher.welcome(self.seat)
+
+    async def _stop_given_up(self, comfy: Comfy) -> None:
+        """Stop what was given up there, in case that the server, or a proxy, was only away."""
+        if self._given_up:
+            await comfy._session.supervisor.cancel(list(self._given_up))
+            self._given_up.clear()
+
+
+def _judge_function(error: Exception, *, restarted: bool) -> Verdict:
+    """Tell why a function of the user's failed, which may have run any number of jobs."""
+    if isinstance(error, trio.TooSlowError):
+        return Verdict.OVERTAXED  # its deadline stopped what it ran there
+    verdict = judge(error, unsettled=isinstance(error, DisconnectedError), restarted=restarted)
+    return Verdict.SERVER if verdict is Verdict.UNSENT else verdict
