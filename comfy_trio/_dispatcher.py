@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from ._profile import JobProfile
     from ._requirements import Needs
     from ._util import JSONObject
+    from ._weighted_channel import WeightedReceiveChannel
 
 MAX_RETRY_DELAY: Final = 30.0
 """The longest pause between two attempts, in seconds."""
@@ -136,17 +137,18 @@ class Dispatcher:
         self.seats: dict[str, Seat] = {}
         self.tickets: dict[int, Ticket] = {}
         self.counts: Counter[PoolJobStatus] = Counter()
-        self.added = 0
-        self.retries = 0
+        self.added: int = 0
+        self.retries: int = 0
         self.profiles: deque[JobProfile] = deque(maxlen=profiles)
-        self.closed = False
+        self.closed: bool = False
         self._emit = emit
         self._nursery = nursery
         self._retry_delay = retry_delay
         self._max_queued = max_queued
         self._rerun_lost = rerun_lost
+        self.jobs: WeightedReceiveChannel[Ticket]
         self._send, self.jobs = open_weighted_channel(math.inf, pick=self._pick)
-        self.turns = itertools.count(1)
+        self.turns: itertools.count[int] = itertools.count(1)
         """For `Seat.turn`: at first, servers take turns in the order in which they were added."""
         self._room = trio.lowlevel.ParkingLot()
         self._idle = trio.Event()

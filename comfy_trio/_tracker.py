@@ -54,18 +54,18 @@ class JobTracker:
     """
 
     def __init__(self, plan: JobPlan) -> None:
-        self.state = JobState(plan)
-        self.accepted = trio.Event()
+        self.state: JobState = JobState(plan)
+        self.accepted: trio.Event = trio.Event()
         """Set when the server has the job, or the job ended before."""
-        self.posted = trio.Event()
+        self.posted: trio.Event = trio.Event()
         """Set when it is settled, too, what the server said to it."""
-        self.posting = trio.CancelScope()
+        self.posting: trio.CancelScope = trio.CancelScope()
         """Around the POST, whose reply is not waited for much longer than the job's end."""
-        self.ended = trio.Event()
+        self.ended: trio.Event = trio.Event()
         """Set when the job is settled: `state.outcome` is there."""
-        self.suspect = False
+        self.suspect: bool = False
         """Whether the server should be asked where the job is."""
-        self.last_heard = trio.current_time()
+        self.last_heard: float = trio.current_time()
         self.on_news: Callable[[JobEvent, float], None] | None = None
         """Called with what the job tells, and when. Must not raise."""
         self._turn = trio.Event()

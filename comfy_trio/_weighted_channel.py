@@ -128,8 +128,8 @@ class _Channel(Generic[T]):
 
     def __init__(self, max_buffer_size: float, pick: Callable[[T, Sequence[Any]], Any]) -> None:
         self.max_buffer_size = max_buffer_size
-        self.send_ends = 0
-        self.receive_ends = 0
+        self.send_ends: int = 0
+        self.receive_ends: int = 0
         self.values: WeightedQueue[T] = WeightedQueue()
         self.senders: dict[Entry[T], _Sender] = {}
         self.receivers: dict[_Receiver, None] = {}
