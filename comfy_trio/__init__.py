@@ -112,7 +112,6 @@ if TYPE_CHECKING:
     from ._pick import PickStrategy as PickStrategy
     from ._pick import ServerLoad as ServerLoad
     from ._pool import Pool as Pool
-    from ._pool import PoolJobOptions as PoolJobOptions
     from ._pool import open_pool as open_pool
     from ._pool_job import JobAttempt as JobAttempt
     from ._pool_job import PoolJob as PoolJob
@@ -164,6 +163,7 @@ if TYPE_CHECKING:
     from ._routes._user_data import UserDataEntry as UserDataEntry
     from ._submission import Submission as Submission
     from ._submission import SubmitOptions as SubmitOptions
+    from ._ticket_office import PoolJobOptions as PoolJobOptions
     from ._transpile import transpile as transpile
     from ._transport import OpenWebSocket as OpenWebSocket
     from ._transport import Transport as Transport
@@ -228,7 +228,7 @@ _HOMES = {
     "_namespaces._user_data": "UserDataNamespace",
     "_output_files": "output_files",
     "_pick": "PickMode PickStrategy ServerLoad",
-    "_pool": "Pool PoolJobOptions open_pool",
+    "_pool": "Pool open_pool",
     "_pool_job": "JobAttempt PoolJob PoolJobStatus",
     "_pool_server": "PoolServer",
     "_pool_statistics": "PoolServerState PoolServerStatistics PoolStatistics",
@@ -255,6 +255,7 @@ _HOMES = {
     "_routes._user": "Users",
     "_routes._user_data": "UserDataEntry",
     "_submission": "Submission SubmitOptions",
+    "_ticket_office": "PoolJobOptions",
     "_transpile": "transpile",
     "_transport": (
         "OpenWebSocket Transport WebSocket WebSocketClosed WebSocketRejected WebSocketUnreachable"

@@ -11,21 +11,18 @@ import itertools
 import math
 import random
 from collections import Counter, deque
-from typing import TYPE_CHECKING, Any, Final, cast, final
+from typing import TYPE_CHECKING, Any, cast, final
 
 import attrs
 import trio
 
-from ._breaker import Breaker, BreakerState
-from ._errors import DisconnectedError, ExecutionInterruptedError, WorkflowNotSupportedError
-from ._failover import Verdict
+from ._breaker import BreakerState
+from ._failover import Verdict, retry_pause
 from ._logging import logger
-from ._pick import PickMode, ServerLoad, pick
+from ._pick import pick
+from ._pool_endings import cancellation, failure, interruption, unseen_end, unsupported
 from ._pool_events import (
     JobAdded,
-    JobFailed,
-    JobInterrupted,
-    JobStarted,
     JobSucceeded,
     JobsWaiting,
     PoolIdle,
@@ -34,78 +31,18 @@ from ._pool_events import (
 )
 from ._pool_job import Attempt, PoolJobStatus, Stop, Ticket
 from ._profile import Recorder
-from ._requirements import Requirements, find_lack
+from ._seat import obstacles
 from ._weighted_channel import open_weighted_channel
-from ._workflow import Workflow
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Mapping, Sequence
+    from collections.abc import Callable, Hashable, Sequence
 
-    from ._pick import PickStrategy
-    from ._pool_events import PoolEvent
+    from ._pick import PickMode, PickStrategy
+    from ._pool_events import JobMilestone, PoolEvent
     from ._profile import JobProfile
-    from ._requirements import Needs
-    from ._util import JSONObject
+    from ._requirements import Requirements
+    from ._seat import Seat
     from ._weighted_channel import WeightedReceiveChannel
-
-MAX_RETRY_DELAY: Final = 30.0
-"""The longest pause between two attempts, in seconds."""
-RETRY_JITTER: Final = 0.3
-
-
-@attrs.define(eq=False)
-class Seat:
-    """One server, as decisions see it."""
-
-    server_id: str
-    concurrency: int
-    breaker: Breaker
-    connected: bool = False
-    leaving: bool = False
-    queue_remaining: int = 0
-    turn: int = 0
-    attempts: dict[Attempt, None] = attrs.field(factory=dict[Attempt, None], init=False)
-    succeeded: int = 0
-    failed: int = 0
-    _definitions: Mapping[str, JSONObject] | None = None
-    _lacks: dict[Needs, str | None] = attrs.field(factory=dict["Needs", "str | None"], init=False)
-
-    def learn(self, definitions: Mapping[str, JSONObject]) -> None:
-        """Take note of what the server declares."""
-        self._definitions = definitions
-        self._lacks.clear()
-
-    def breaker_state(self) -> BreakerState:
-        """Tell what the breaker lets through."""
-        return self.breaker.state(trio.current_time())
-
-    def is_able(self) -> bool:
-        """Tell whether it is given jobs at all, now or when it is done with others."""
-        usable = self.connected and not self.leaving
-        return usable and self.breaker_state() is not BreakerState.OPEN
-
-    def is_free(self) -> bool:
-        """Tell whether it can be given a job now."""
-        probing = self.breaker_state() is BreakerState.HALF_OPEN
-        limit = 1 if probing else self.concurrency
-        return self.is_able() and len(self.attempts) < limit
-
-    def obstacle(self, requirements: Requirements) -> str | None:
-        """Return why it will never run a job of such requirements; None if it may."""
-        if not requirements.admits(self.server_id):
-            return "it is excluded for this job"
-        if self._definitions is None:
-            return None
-        needs = requirements.needs
-        if needs not in self._lacks:
-            self._lacks[needs] = find_lack(needs, self._definitions)
-        return self._lacks[needs]
-
-    def load(self) -> ServerLoad:
-        """Return what a strategy is told."""
-        return ServerLoad(
-            self.server_id, self.queue_remaining, len(self.attempts), self.concurrency, self.turn
-        )
 
 
 @final
@@ -211,7 +148,7 @@ class Dispatcher:
         seat.attempts[ticket.attempt] = None
         seat.turn = next(self.turns)
         self._move(ticket, PoolJobStatus.RUNNING)
-        self._emit(JobStarted(ticket.job_id, seat.server_id, len(ticket.past) + 1))
+        self._tell(ticket, ticket.attempt.began)
 
     def has_waiting(self) -> bool:
         """Tell whether any job waits for a server."""
@@ -239,7 +176,8 @@ class Dispatcher:
         self.counts[ticket.status] += 1
         self._idle = trio.Event() if self._idle.is_set() else self._idle
         self._emit(JobAdded(ticket.job_id, ticket.weight))
-        if self._settle_if_hopeless(ticket, None):
+        if self._is_hopeless(ticket.requirements):
+            self._settle_hopeless(ticket, None)
             return
         ticket.entry = self._send.send_nowait(
             ticket, weight=ticket.weight, lane=ticket.requirements
@@ -267,8 +205,8 @@ class Dispatcher:
         self._leave(attempt)
         seat.succeeded += 1
         seat.breaker = seat.breaker.succeeded()
-        self._emit(JobSucceeded(ticket.job_id, seat.server_id, len(ticket.past)))
-        self._settle(ticket, PoolJobStatus.SUCCEEDED, value=value)
+        ending = JobSucceeded(ticket.job_id, seat.server_id, len(ticket.past))
+        self._settle(ticket, PoolJobStatus.SUCCEEDED, ending, value=value)
         self.reconsider()
 
     def give_back(self, attempt: Attempt) -> None:
@@ -297,16 +235,27 @@ class Dispatcher:
             and not ticket.cancelled
         )
         self._exclude(ticket, seat, verdict, error)
-        if verdict is Verdict.INCOMPATIBLE and retry:
-            retry = not self._is_hopeless(ticket.requirements)
-        self._tell_failure(ticket, seat, error, verdict, will_retry=retry)
+        hopeless = verdict is Verdict.INCOMPATIBLE and self._is_hopeless(ticket.requirements)
+        retry = retry and not hopeless
+        then = "; trying again" if retry else ""
+        logger.info(
+            "job %d failed at %s (%s): %s%s", ticket.job_id, seat.server_id, verdict, error, then
+        )
         if retry:
             self.retries += 1
+            self._tell(ticket, failure(ticket, error, will_retry=True))
             self._retry(ticket, pause=verdict.counts)
         elif ticket.cancelled:
             self._settle_cancelled(ticket, error)
-        elif not (verdict is Verdict.INCOMPATIBLE and self._settle_if_hopeless(ticket, error)):
-            self._settle(ticket, PoolJobStatus.FAILED, error=error)
+        elif hopeless:
+            self._settle_hopeless(ticket, error)
+        else:
+            ending = (
+                interruption(ticket, by_us=False)
+                if verdict is Verdict.PERSON
+                else failure(ticket, error, will_retry=False)
+            )
+            self._settle(ticket, PoolJobStatus.FAILED, ending, error=error)
         self.reconsider()
 
     def _leave(self, attempt: Attempt, error: BaseException | None = None) -> None:
@@ -314,22 +263,7 @@ class Dispatcher:
         del attempt.seat.attempts[attempt]
         ticket.attempt = None
         ticket.past = (*ticket.past, attempt.record(error))
-        if attempt.recorder is not None:
-            ticket.profile = self._profile(attempt, attempt.recorder)
-
-    def _profile(self, attempt: Attempt, recorder: Recorder) -> JobProfile:
-        ticket, last = attempt.ticket, attempt.ticket.past[-1]
-        return recorder.profile(
-            job_id=ticket.job_id,
-            server_id=last.server_id,
-            prompt_id=last.prompt_id,
-            attempts=len(ticket.past),
-            succeeded=last.error is None,
-            added=ticket.added,
-            ended=trio.current_time(),
-            is_function=not isinstance(ticket.work, Workflow),
-            cached=attempt.tracker.state.cached if attempt.tracker is not None else (),
-        )
+        ticket.profile = attempt.profile()
 
     def _blame(self, seat: Seat, verdict: Verdict) -> None:
         if verdict.blames_server:
@@ -359,38 +293,14 @@ class Dispatcher:
             requirements = attrs.evolve(requirements, avoid=requirements.avoid | here)
         ticket.requirements = requirements
 
-    def _tell_failure(
-        self,
-        ticket: Ticket,
-        seat: Seat,
-        error: BaseException,
-        verdict: Verdict,
-        *,
-        will_retry: bool,
-    ) -> None:
-        if ticket.cancelled:
-            return  # told when it is settled
-        if verdict is Verdict.PERSON:
-            self._emit(JobInterrupted(ticket.job_id, seat.server_id, by_us=False))
-            return
-        attempt = len(ticket.past)
-        self._emit(JobFailed(ticket.job_id, seat.server_id, attempt, error, will_retry))
-        then = "; trying again" if will_retry else ""
-        logger.info(
-            "job %d failed at %s (%s): %s%s", ticket.job_id, seat.server_id, verdict, error, then
-        )
-
     def _retry(self, ticket: Ticket, *, pause: bool) -> None:
         if not pause or not self._retry_delay:
             self._return(ticket)
             return
-        doublings = min(ticket.failures - 1, 64)
-        seconds = min(self._retry_delay * 2.0**doublings, MAX_RETRY_DELAY)
+        seconds = retry_pause(self._retry_delay, ticket.failures, random.random())
         self._move(ticket, PoolJobStatus.PAUSING)
         ticket.pause = trio.CancelScope()
-        self._nursery.start_soon(
-            self._pause, ticket, ticket.pause, seconds * (1 - RETRY_JITTER * random.random())
-        )
+        self._nursery.start_soon(self._pause, ticket, ticket.pause, seconds)
 
     @trio.lowlevel.enable_ki_protection
     async def _pause(self, ticket: Ticket, scope: trio.CancelScope, seconds: float) -> None:
@@ -431,11 +341,9 @@ class Dispatcher:
     def settle_rest(self) -> None:
         """Settle the jobs that are left, because nobody is there any more who would."""
         for ticket in list(self.tickets.values()):
-            error = DisconnectedError(
-                f"job {ticket.job_id} was not seen to stop before its pool was closed; it may still"
-                " run at its server"
-            )
-            self._settle(ticket, PoolJobStatus.CANCELLED, error=error)
+            error = unseen_end(ticket)
+            ending = interruption(ticket, by_us=True)
+            self._settle(ticket, PoolJobStatus.CANCELLED, ending, error=error)
 
     def _fail_hopeless(self) -> None:
         hopeless: dict[Requirements, bool] = {}
@@ -447,57 +355,47 @@ class Dispatcher:
                 hopeless[requirements] = self._is_hopeless(requirements)
             if hopeless[requirements]:
                 self._send.withdraw(ticket.entry)
-                self._settle_if_hopeless(ticket, None)
+                self._settle_hopeless(ticket, None)
 
     def _is_hopeless(self, requirements: Requirements) -> bool:
         """Tell whether none of the pool's servers will ever run it. One may still be added."""
-        seats = self.seats.values()
-        return bool(seats) and all(seat.obstacle(requirements) for seat in seats)
+        return bool(self.seats) and obstacles(requirements, self.seats.values()) is not None
 
-    def _settle_if_hopeless(self, ticket: Ticket, cause: BaseException | None) -> bool:
-        if not self._is_hopeless(ticket.requirements):
-            return False
-        found = dict(ticket.reasons)
-        reasons = {
-            server_id: found.get(server_id) or seat.obstacle(ticket.requirements) or ""
-            for server_id, seat in self.seats.items()
-        }
-        listed = "".join(f"\n  {server_id}: {reason}" for server_id, reason in reasons.items())
-        error = WorkflowNotSupportedError(
-            f"no server of the pool can run job {ticket.job_id}:{listed}", reasons=reasons
-        )
+    def _settle_hopeless(self, ticket: Ticket, cause: BaseException | None) -> None:
+        found = obstacles(ticket.requirements, self.seats.values()) or {}
+        error = unsupported(ticket, found)
         error.__cause__ = cause
-        self._settle(ticket, PoolJobStatus.FAILED, error=error)
-        return True
+        ending = failure(ticket, error, will_retry=False)
+        self._settle(ticket, PoolJobStatus.FAILED, ending, error=error)
 
     def _settle_cancelled(self, ticket: Ticket, error: BaseException | None) -> None:
-        last = ticket.past[-1] if ticket.past else None
-        if error is None:
-            error = ExecutionInterruptedError(
-                f"job {ticket.job_id} was cancelled by this program",
-                prompt_id=(last.prompt_id if last else None) or "",
-                by_us=True,
-            )
-        server_id = last.server_id if last else None
-        self._emit(JobInterrupted(ticket.job_id, server_id, by_us=True))
-        self._settle(ticket, PoolJobStatus.CANCELLED, error=error)
+        ending = interruption(ticket, by_us=True)
+        error = cancellation(ticket) if error is None else error
+        self._settle(ticket, PoolJobStatus.CANCELLED, ending, error=error)
 
     def _settle(
         self,
         ticket: Ticket,
         status: PoolJobStatus,
+        ending: JobMilestone,
         *,
         value: Any = None,
         error: BaseException | None = None,
     ) -> None:
         self._move(ticket, status)
         del self.tickets[ticket.job_id]
+        ticket.ending = ending
+        self._tell(ticket, ending)
         if ticket.profile is not None:
             self.profiles.append(ticket.profile)
         ticket.settle(status, value, error)
         if not self.tickets:
             self._idle.set()
             self._emit(PoolIdle())
+
+    def _tell(self, ticket: Ticket, event: JobMilestone) -> None:
+        ticket.tell(event)
+        self._emit(event)
 
     def _move(self, ticket: Ticket, status: PoolJobStatus) -> None:
         if ticket.status is PoolJobStatus.WAITING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Hashable, Mapping
 
     from ._errors import ComfyError
     from ._result import JobResult
@@ -159,3 +159,17 @@ JobEvent: TypeAlias = (
     | Failed
 )
 """Everything that `Job.events` yields."""
+
+
+def kind_of(event: object) -> Hashable:
+    """Return what a newer event takes the place of an older one by.
+
+    The keys are bounded: by the nodes of the workflow, or by what the result holds anyway.
+    """
+    match event:
+        case Progress() | Preview() | NodeStarted() | Text() | Output():
+            return type(event), event.node_id
+        case ImageReceived():
+            return type(event), event.node_id, event.index
+        case _:
+            return (type(event),)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypedDict, TypeGuard, TypeVar, final, overload
+from typing import TYPE_CHECKING, Any, TypeVar, final, overload
 from weakref import WeakSet
 
 import attrs
@@ -14,17 +14,16 @@ import trio
 from ._batch import Batch
 from ._breaker import Breaker, BreakerPolicy
 from ._connection import ReconnectPolicy
-from ._dispatcher import Dispatcher, Seat
+from ._dispatcher import Dispatcher
 from ._mailbox import Mailbox
 from ._nursery import open_service_nursery
 from ._pick import PickMode
 from ._pool_events import ModeChanged, PoolEvent, PoolOpened, ServerAdded, ServerRemoved
-from ._pool_job import PoolJob, Ticket
+from ._pool_job import PoolJob
 from ._pool_server import KeeperOptions, PoolServer, ServerKeeper
 from ._pool_statistics import PoolStatistics, pool_statistics
-from ._requirements import Needs, Requirements, needs_of
-from ._runnable import workflow_of
-from ._typed_node import Node
+from ._seat import Seat
+from ._ticket_office import TicketOffice
 from ._util import NoPublicConstructor
 
 if TYPE_CHECKING:
@@ -35,30 +34,17 @@ if TYPE_CHECKING:
     from ._client import Comfy
     from ._mailbox import Subscription
     from ._pick import PickStrategy
+    from ._pool_job import Ticket
     from ._profile import JobProfile
     from ._result import JobResult
     from ._runnable import Whole
+    from ._ticket_office import PoolJobOptions
     from ._typed_node import OutputNode
-    from ._workflow import Workflow
 
 T = TypeVar("T")
 
 SUBSCRIBER_BOUND = 1000
 """Unread events that a subscriber may have; older ones are dropped for newer ones."""
-
-
-class PoolJobOptions(TypedDict, total=False):
-    """What may be said of one job of a pool; all of it as keywords."""
-
-    weight: float
-    """The lightest job goes first; of equal ones, the one that came first. Default: 0."""
-    include: str | Iterable[str]
-    """The ids of the only servers that may have it. Default: all."""
-    exclude: str | Iterable[str]
-    """The ids of servers that may not."""
-    max_retries: int
-    """How often it is run again after a server failed at it. Attempts that never got to a server,
-    and servers that lack what it needs, do not count. Default: that of the pool."""
 
 
 @asynccontextmanager
@@ -184,8 +170,6 @@ class Pool(metaclass=NoPublicConstructor):
     ) -> None:
         self._nursery = nursery
         self._breaker = breaker
-        self._max_retries = max_retries
-        self._affinity = affinity
         self._keeper_options = keeper_options
         self._dispatcher = Dispatcher(
             mode=mode,
@@ -197,7 +181,12 @@ class Pool(metaclass=NoPublicConstructor):
             profiles=profiles,
         )
         self._keepers: dict[str, ServerKeeper] = {}
-        self._job_ids = itertools.count(1)
+        self._office = TicketOffice(
+            self._keepers,
+            max_retries=max_retries,
+            affinity=affinity,
+            match_nodes=keeper_options.match_nodes,
+        )
         self._event_numbers = itertools.count()
         self._subscribers: WeakSet[Mailbox[PoolEvent]] = WeakSet()
 
@@ -313,7 +302,7 @@ class Pool(metaclass=NoPublicConstructor):
                 of the pool's. If that server fails, it is called again with another one; so it is
                 if it raises `trio.TooSlowError`, as a deadline within it does.
             more: More output nodes.
-            options: Its weight, where it may run, and more; see `PoolJobOptions`.
+            options: Its weight, where it may run, and more; see `PoolJobOptions`, `SubmitOptions`.
 
         Returns:
             The outputs of the workflow, or what the function returns.
@@ -327,10 +316,11 @@ class Pool(metaclass=NoPublicConstructor):
             DisconnectedError: nobody knows what became of it; see `open_pool`.
             ServerUnreachableError, ResponseError, OSError, FileError: see `Comfy.run`.
             Exception: whatever the function raises.
-            ValueError: ``include`` names no server of the pool, or a number makes no sense.
+            ValueError, TypeError: ``include`` names no server of the pool, or an option makes no
+                sense.
             trio.ClosedResourceError: the pool's block is over.
         """
-        ticket = self._ticket(what, *more, **options)
+        ticket = self._office.write(what, *more, **options)
         await self._dispatcher.wait_for_room()
         self._dispatcher.add(ticket)
         try:
@@ -369,7 +359,7 @@ class Pool(metaclass=NoPublicConstructor):
         Raises:
             WorkflowError, ValueError, trio.ClosedResourceError: see `run`.
         """
-        ticket = self._ticket(what, *more, **options)
+        ticket = self._office.write(what, *more, **options)
         await self._dispatcher.wait_for_room()
         self._dispatcher.add(ticket)
         return PoolJob[Any]._create(ticket, self._dispatcher)
@@ -434,7 +424,7 @@ class Pool(metaclass=NoPublicConstructor):
         self, works: Iterable[Any], options: PoolJobOptions
     ) -> AsyncGenerator[Batch[Any], None]:
         def ticket(work: Any) -> Ticket:
-            return self._ticket(work, **options)
+            return self._office.write(work, **options)
 
         batch = Batch[Any]._create(works, ticket, self._dispatcher)
         try:
@@ -442,45 +432,6 @@ class Pool(metaclass=NoPublicConstructor):
         finally:
             with trio.move_on_after(self._keeper_options.close_timeout, shield=True):
                 await batch._cancel()
-
-    def _ticket(
-        self,
-        what: Any,
-        *more: Any,
-        weight: float = 0.0,
-        include: str | Iterable[str] | None = None,
-        exclude: str | Iterable[str] = (),
-        max_retries: int | None = None,
-    ) -> Ticket:
-        if math.isnan(weight):
-            raise ValueError("weight must be a number that can be compared, not nan")
-        if max_retries is None:
-            max_retries = self._max_retries
-        elif max_retries < 0:
-            raise ValueError(f"max_retries must not be negative, and is {max_retries!r}")
-        included = None if include is None else _ids(include)
-        if included is not None and not included & self._keepers.keys():
-            known = ", ".join(self._keepers) or "none"
-            raise ValueError(
-                f"include: none of {', '.join(sorted(included)) or 'no servers'} is in the pool;"
-                f" there are {known}"
-            )
-        prefer: frozenset[str] = frozenset()
-        needs = Needs()
-        work: Workflow | Callable[[Comfy], Awaitable[Any]]
-        if _is_function(what):
-            work = what
-        else:
-            # The caller's may change while this waits, or be run by another call.
-            work = workflow = workflow_of(what, *more).copy()
-            if self._affinity:
-                prefer = self._affinity.get(workflow.structure_hash, prefer)
-            if self._keeper_options.match_nodes:
-                needs = needs_of(workflow)
-        requirements = Requirements(
-            include=included, exclude=_ids(exclude), prefer=prefer, needs=needs
-        )
-        return Ticket(next(self._job_ids), work, weight, requirements, max_retries)
 
     # --- What it tells ----------------------------------------------------------------------------
 
@@ -529,11 +480,3 @@ class Pool(metaclass=NoPublicConstructor):
         self._dispatcher.settle_rest()
         for mailbox in self._subscribers:
             mailbox.close()
-
-
-def _ids(given: str | Iterable[str]) -> frozenset[str]:
-    return frozenset([given] if isinstance(given, str) else given)
-
-
-def _is_function(what: Any) -> TypeGuard[Callable[[Comfy], Awaitable[Any]]]:
-    return callable(what) and not isinstance(what, Node)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import attrs
 
 if TYPE_CHECKING:
+    from ._events import JobEvent
     from ._pick import PickMode, PickStrategy
     from ._util import JSONObject
     from ._wire import LogEntry
@@ -148,15 +149,17 @@ class JobSucceeded:
 
 @attrs.frozen
 class JobFailed:
-    """An attempt at a job failed.
+    """An attempt at a job failed, or there was no server for one.
 
     Args:
+        server_id: Where; None if no server can have it.
+        attempt: Which attempt, from 1; of a job that no server can have, how many there were.
         error: How.
         will_retry: Whether there will be another one, or this was the end.
     """
 
     job_id: int
-    server_id: str
+    server_id: str | None
     attempt: int
     error: BaseException
     will_retry: bool
@@ -203,3 +206,8 @@ PoolEvent: TypeAlias = (
     | PoolIdle
 )
 """Everything that `Pool.events` yields."""
+
+JobMilestone: TypeAlias = JobStarted | JobSucceeded | JobFailed | JobInterrupted
+"""What the pool itself tells of a job that it has taken in."""
+PoolJobEvent: TypeAlias = "JobEvent | JobMilestone"
+"""Everything that `PoolJob.events` yields."""

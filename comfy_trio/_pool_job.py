@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from enum import Enum, StrEnum
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, final
+from weakref import WeakSet
 
 import attrs
 import trio
 
+from ._events import Failed, Finished, kind_of
+from ._mailbox import Mailbox
+from ._pool_events import JobStarted
+from ._submission import SubmitOptions
 from ._util import NoPublicConstructor
+from ._workflow import Workflow
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from ._client import Comfy
-    from ._dispatcher import Dispatcher, Seat
+    from ._dispatcher import Dispatcher
+    from ._events import JobEvent
+    from ._mailbox import Subscription
+    from ._pool_events import PoolJobEvent
     from ._profile import JobProfile, Recorder
     from ._requirements import Requirements
+    from ._seat import Seat
     from ._tracker import JobTracker
     from ._weighted_queue import Entry
-    from ._workflow import Workflow
 
 T = TypeVar("T")
 
@@ -79,9 +89,47 @@ class Attempt:
     """Who takes notes for its profile, if there is to be one."""
     tracker: JobTracker | None = None
     """The job at the server, from when it was sent."""
+    began: JobStarted = attrs.field(init=False)
+    """What was told of it when it began."""
     why: Stop | None = None
     removed: bool = False
     """Whether it was to be broken off because its server is removed."""
+
+    def __attrs_post_init__(self) -> None:
+        ticket = self.ticket
+        self.began = JobStarted(ticket.job_id, self.seat.server_id, len(ticket.past) + 1)
+
+    def note(self, event: JobEvent, now: float) -> None:
+        """Take note of what the job tells. How it ends here may not be how it ends."""
+        if self.recorder is not None:
+            self.recorder.note(event, now)
+        if not isinstance(event, Finished | Failed):
+            self.ticket.tell(event)
+
+    def told(self) -> Iterator[PoolJobEvent]:
+        """Yield what it told so far, the latest of each kind."""
+        yield self.began
+        if self.tracker is not None:
+            for event in self.tracker.told():
+                if not isinstance(event, Finished | Failed):
+                    yield event
+
+    def profile(self) -> JobProfile | None:
+        """Return where its time went, now that it is over, if notes were taken."""
+        if self.recorder is None:
+            return None
+        ticket, last = self.ticket, self.ticket.past[-1]
+        return self.recorder.profile(
+            job_id=ticket.job_id,
+            server_id=last.server_id,
+            prompt_id=last.prompt_id,
+            attempts=len(ticket.past),
+            succeeded=last.error is None,
+            added=ticket.added,
+            ended=trio.current_time(),
+            is_function=not isinstance(ticket.work, Workflow),
+            cached=self.tracker.state.cached if self.tracker is not None else (),
+        )
 
     def stop(self, why: Stop) -> None:
         """Break it off. The first reason counts, but that any other outweighs a removal."""
@@ -115,6 +163,8 @@ class Ticket:
     weight: float
     requirements: Requirements
     max_retries: int
+    options: SubmitOptions = attrs.field(factory=SubmitOptions)
+    """What is sent with each attempt."""
     on_settled: Callable[[Ticket], None] | None = None
     status: PoolJobStatus = PoolJobStatus.WAITING
     entry: Entry[Ticket] | None = None
@@ -131,7 +181,10 @@ class Ticket:
     cancelled: bool = False
     value: Any = None
     error: BaseException | None = None
+    ending: PoolJobEvent | None = None
+    """What was told last of it."""
     _settled: trio.Event | None = None
+    _mailboxes: WeakSet[Mailbox[PoolJobEvent]] | None = None
 
     @property
     def done(self) -> bool:
@@ -142,10 +195,32 @@ class Ticket:
         """Write down how it ended, and wake whoever waits for that."""
         self.status, self.value, self.error = status, value, error
         self.entry = self.attempt = self.pause = None
+        for mailbox in self._mailboxes or ():
+            mailbox.close()
+        self._mailboxes = None
         if self._settled is not None:
             self._settled.set()
         if self.on_settled is not None:
             self.on_settled(self)
+
+    def tell(self, event: PoolJobEvent) -> None:
+        """Let those who listen to this job know of an event."""
+        for mailbox in self._mailboxes or ():
+            mailbox.put_nowait(kind_of(event), event)
+
+    def subscribe(self) -> Mailbox[PoolJobEvent]:
+        """Return a mailbox with the latest of each kind of event so far, and all to come."""
+        told = self.attempt.told() if self.attempt is not None else ()
+        mailbox = Mailbox(math.inf, [(kind_of(event), event) for event in told])
+        if self.ending is not None:
+            mailbox.put_nowait(kind_of(self.ending), self.ending)
+        if self.done:
+            mailbox.close()
+            return mailbox
+        if self._mailboxes is None:  # as with `wait`
+            self._mailboxes = WeakSet()
+        self._mailboxes.add(mailbox)
+        return mailbox
 
     async def wait(self) -> None:
         """Wait until it is settled."""
@@ -215,6 +290,19 @@ class PoolJob(Generic[T], metaclass=NoPublicConstructor):
     def __repr__(self) -> str:
         where = "" if self.server_id is None else f" at {self.server_id}"
         return f"<PoolJob {self.job_id} {self.status}{where}>"
+
+    def events(self) -> Subscription[PoolJobEvent]:
+        """Return an iterator over what the job tells, from its attempt of now to its end.
+
+        Each attempt begins with `JobStarted` and goes on with what a `Job` tells, without its end:
+        that is a `JobFailed` if the job is run again. The last event is `JobSucceeded`, or
+        `JobFailed` without ``will_retry``, or `JobInterrupted`; no iterator misses it. A job that
+        is over already tells no more than that.
+
+        Every iterator gets its own copy, in order. A reader that falls behind gets the latest
+        `Progress`, `Preview` and the like rather than all of them; it slows down nobody.
+        """
+        return self._ticket.subscribe().subscription()
 
     async def wait(self) -> T:
         """Wait until the job is settled, and return its result.

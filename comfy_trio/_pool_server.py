@@ -1,10 +1,9 @@
-"""One server of a pool: its connection, and the workers that run jobs there."""
+"""One server of a pool: its connection, kept for as long as it is in the pool."""
 
 from __future__ import annotations
 
 import itertools
-from collections import deque
-from typing import TYPE_CHECKING, Any, Final, cast, final
+from typing import TYPE_CHECKING, Final, final
 
 import attrs
 import trio
@@ -15,11 +14,9 @@ from ._connection import ConnectionState, ReconnectPolicy
 from ._errors import (
     ComfyError,
     DisconnectedError,
-    ExecutionInterruptedError,
     ResponseError,
-    WentMissingError,
 )
-from ._failover import Verdict, is_refused, judge
+from ._failover import is_refused
 from ._logging import logger
 from ._pool_events import (
     ServerConnected,
@@ -30,28 +27,23 @@ from ._pool_events import (
     SystemMonitored,
 )
 from ._pool_job import Stop
+from ._pool_worker import PoolWorker
 from ._replies import raise_for_status
-from ._result import JobResult
 from ._routes._terminal import subscription_to_logs
-from ._state import Gone, ServerLost
 from ._wire import Logs, RawEvent, Status
-from ._workflow import Workflow
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Callable, Mapping
 
     from ._client import Comfy
     from ._credentials import Credentials
-    from ._dispatcher import Dispatcher, Seat
+    from ._dispatcher import Dispatcher
     from ._pool_events import PoolEvent
-    from ._pool_job import Attempt
-    from ._tracker import JobTracker
+    from ._seat import Seat
     from ._transport import Transport
     from ._wire import ServerEvent
 
-MAX_GIVEN_UP: Final = 1000
-"""Of how many jobs that were given up at a server it is asked to stop them when it is back."""
 HEARTBEAT: Final = 10.0
 """Seconds between two questions to a server whether it is there, while there is work for it."""
 
@@ -111,7 +103,7 @@ class KeeperOptions:
 
 @final
 class ServerKeeper:
-    """Keeps a server connected for as long as it is in the pool, and runs jobs there.
+    """Keeps a server connected for as long as it is in the pool, with workers at it.
 
     Args:
         server: The server.
@@ -139,10 +131,8 @@ class ServerKeeper:
         self._jobs = dispatcher.jobs.clone()
         self._connecting = trio.CancelScope()
         self._leaving = trio.Event()
-        self._losses = 0
         self._lost = trio.Event()
         self._back = trio.Event()
-        self._given_up: deque[str] = deque(maxlen=MAX_GIVEN_UP)
 
     def leave(self, *, drain: bool) -> None:
         """Begin to take the server out of the pool.
@@ -223,125 +213,19 @@ class ServerKeeper:
             watchers.start_soon(self._watch, comfy)
             async with trio.open_nursery() as workers:
                 for _ in range(self.server.concurrency):
-                    workers.start_soon(self._work, comfy)
+                    worker = PoolWorker(
+                        self.seat,
+                        comfy,
+                        self._jobs,
+                        self._dispatcher,
+                        close_timeout=self._options.close_timeout,
+                    )
+                    workers.start_soon(worker.work)
                 if not self._lost.is_set():
                     self._dispatcher.welcome(self.seat)
                 await self._leaving.wait()
             watchers.cancel_scope.cancel("the server leaves the pool")
         self.seat.connected = False
-
-    # --- Jobs -------------------------------------------------------------------------------------
-
-    @trio.lowlevel.enable_ki_protection
-    async def _work(self, comfy: Comfy) -> None:
-        """Run one job after the other, until the server is to leave."""
-        while True:
-            try:
-                ticket = await self._jobs.receive(self._accepts, name=self.seat)
-            except trio.ClosedResourceError:
-                return
-            attempt = ticket.attempt
-            assert attempt is not None
-            if isinstance(ticket.work, Workflow):
-                await self._run(attempt, ticket.work, comfy)
-            else:
-                await self._call(attempt, ticket.work, comfy)
-
-    def _accepts(self, lane: object) -> bool:
-        return self._dispatcher.accepts(self.seat, lane)
-
-    async def _run(self, attempt: Attempt, workflow: Workflow, comfy: Comfy) -> None:
-        losses = self._losses
-        tracker: JobTracker | None = None
-        try:
-            with attempt.scope:
-                tracker = await comfy._submitter.start(workflow, {}, follow=True, asked_by="run")
-                attempt.tracker = tracker
-                if attempt.recorder is not None:
-                    tracker.on_news = attempt.recorder.note
-                await tracker.ended.wait()
-        except Exception as error:
-            # Nothing was sent: `start` raised, the wait never does.
-            self._dispatcher.fail(attempt, error, judge(error, sent=False))
-            return
-        if tracker is None:
-            self._dispatcher.give_back(attempt)
-            return
-        while not tracker.ended.is_set():
-            await self._break_off(attempt, tracker, comfy)
-            if not tracker.ended.is_set():
-                with attempt.scope:
-                    await tracker.ended.wait()
-        outcome = tracker.state.outcome
-        assert outcome is not None
-        restarted = self._losses != losses
-        if isinstance(outcome, WentMissingError) and not restarted:
-            # The host may have been switched off and on, of which the WebSocket does not know.
-            restarted = not await comfy._session.connection.probe()
-        if isinstance(outcome, JobResult):
-            for errors in outcome.node_errors.values():
-                logger.warning("job %s runs without %s", tracker.prompt_id, errors)
-            self._dispatcher.succeed(attempt, outcome)
-        elif isinstance(outcome, ExecutionInterruptedError) and attempt.removed and outcome.by_us:
-            self._dispatcher.give_back(attempt)
-        else:
-            verdict = judge(
-                outcome,
-                unsettled=tracker.state.unsettled,
-                restarted=restarted,
-            )
-            self._dispatcher.fail(attempt, outcome, verdict)
-
-    async def _break_off(self, attempt: Attempt, tracker: JobTracker, comfy: Comfy) -> None:
-        """Bring a job that was sent to its end here, if possible there too."""
-        assert attempt.why is not None
-        if attempt.why in {Stop.CANCELLED, Stop.REMOVED}:
-            with trio.move_on_after(self._options.close_timeout, shield=True):
-                await comfy._submitter.stop(tracker)
-        if tracker.ended.is_set():
-            return
-        self._given_up.append(tracker.prompt_id)
-        # What frames told of the end holds, even if there is nobody to confirm it.
-        told = tracker.state.succeeded or tracker.state.failure is not None
-        if told or attempt.why is Stop.GONE:
-            tracker.feed(Gone())
-        elif attempt.why is Stop.REMOVED:
-            attempt.resume()  # it may run elsewhere only when it is over here
-        else:
-            tracker.feed(ServerLost(attempt.why.value))
-
-    async def _call(
-        self, attempt: Attempt, function: Callable[[Comfy], Awaitable[Any]], comfy: Comfy
-    ) -> None:
-        losses = self._losses
-        value: Any = None
-        try:
-            with attempt.scope:
-                value = await function(comfy)
-        except trio.Cancelled:
-            raise
-        except Exception as error:
-            verdict = _judge_function(error, restarted=self._losses != losses)
-            self._dispatcher.fail(attempt, error, verdict)
-        except BaseException as error:
-            # Of the program's own: it is raised where the result is waited for.
-            self._dispatcher.fail(attempt, error, Verdict.WORKFLOW)
-            if isinstance(error, BaseExceptionGroup):
-                group = cast("BaseExceptionGroup[BaseException]", error)
-                cancelled = group.subgroup(trio.Cancelled)
-                if cancelled is not None:
-                    raise cancelled from None
-        else:
-            if not attempt.scope.cancelled_caught:
-                self._dispatcher.succeed(attempt, value)
-            elif attempt.why in {Stop.CANCELLED, Stop.REMOVED}:
-                self._dispatcher.give_back(attempt)
-            else:
-                assert attempt.why is not None
-                lost = DisconnectedError(f"{self.seat.server_id}: {attempt.why.value}")
-                gone = attempt.why is Stop.GONE
-                verdict = Verdict.SERVER if gone else Verdict.UNSETTLED
-                self._dispatcher.fail(attempt, lost, verdict)
 
     # --- The connection ---------------------------------------------------------------------------
 
@@ -359,7 +243,7 @@ class ServerKeeper:
 
     def lost(self, error: Exception) -> None:
         """See `SessionObserver`."""
-        self._losses += 1
+        self.seat.losses += 1
         if not self._lost.is_set():
             self._lost.set()
             self._back = trio.Event()
@@ -446,14 +330,6 @@ class ServerKeeper:
 
     async def _stop_given_up(self, comfy: Comfy) -> None:
         """Stop what was given up there, in case that the server, or a proxy, was only away."""
-        if self._given_up:
-            await comfy._session.supervisor.cancel(list(self._given_up))
-            self._given_up.clear()
-
-
-def _judge_function(error: Exception, *, restarted: bool) -> Verdict:
-    """Tell why a function of the user's failed, which may have run any number of jobs."""
-    if isinstance(error, trio.TooSlowError):
-        return Verdict.OVERTAXED  # its deadline stopped what it ran there
-    verdict = judge(error, unsettled=isinstance(error, DisconnectedError), restarted=restarted)
-    return Verdict.SERVER if verdict is Verdict.UNSENT else verdict
+        if self.seat.given_up:
+            await comfy._session.supervisor.cancel(list(self.seat.given_up))
+            self.seat.given_up.clear()

@@ -13,7 +13,8 @@ from ._pool_job import PoolJobStatus
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ._dispatcher import Dispatcher, Seat
+    from ._dispatcher import Dispatcher
+    from ._seat import Seat
 
 
 class PoolServerState(StrEnum):

@@ -8,41 +8,19 @@ from weakref import WeakSet
 import attrs
 import trio
 
-from ._events import (
-    ImageReceived,
-    JobEvent,
-    NodeStarted,
-    Output,
-    Preview,
-    Progress,
-    Text,
-)
+from ._events import JobEvent, Preview, kind_of
 from ._machine import advance
 from ._mailbox import Mailbox
 from ._outcomes import sends_pictures
 from ._state import Gap, JobPlan, JobState, Phase, StateEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable
+    from collections.abc import Callable, Hashable, Iterator
 
 UNBOUNDED = float("inf")
 LAST_PHASES = (Phase.ENDING, Phase.RECORDED, Phase.ENDED)
 RECORD_GRACE = 1.0
 """Seconds for the history to be written after the server said how a job ends."""
-
-
-def _kind_of(event: JobEvent) -> Hashable:
-    """Return what a newer event takes the place of an older one by.
-
-    The keys are bounded: by the nodes of the workflow, or by what the result holds anyway.
-    """
-    match event:
-        case Progress() | Preview() | NodeStarted() | Text() | Output():
-            return type(event), event.node_id
-        case ImageReceived():
-            return type(event), event.node_id, event.index
-        case _:
-            return (type(event),)
 
 
 @final
@@ -83,7 +61,7 @@ class JobTracker:
         before = self.state.phase
         self.state = advance(self.state, event)
         for news in self.state.news:
-            kind = _kind_of(news)
+            kind = kind_of(news)
             self._latest.pop(kind, None)
             self._latest[kind] = news
             for mailbox in self._mailboxes:
@@ -145,6 +123,10 @@ class JobTracker:
         while self.state.phase not in LAST_PHASES:
             self._turn = trio.Event()
             await self._turn.wait()
+
+    def told(self) -> Iterator[JobEvent]:
+        """Yield the latest of each kind of event so far."""
+        yield from self._latest.values()
 
     def subscribe(self) -> Mailbox[JobEvent]:
         """Return a mailbox with the latest of each kind of event so far, and all to come."""

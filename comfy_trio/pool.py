@@ -1,4 +1,4 @@
-"""What a pool tells as it happens, which `Pool.events` yields, and what its profiles come to."""
+"""What a pool and its jobs tell as it happens, and what the profiles of a pool come to."""
 
 from ._pool_events import JobAdded as JobAdded
 from ._pool_events import JobFailed as JobFailed
@@ -9,6 +9,7 @@ from ._pool_events import JobsWaiting as JobsWaiting
 from ._pool_events import ModeChanged as ModeChanged
 from ._pool_events import PoolEvent as PoolEvent
 from ._pool_events import PoolIdle as PoolIdle
+from ._pool_events import PoolJobEvent as PoolJobEvent
 from ._pool_events import PoolOpened as PoolOpened
 from ._pool_events import ServerAdded as ServerAdded
 from ._pool_events import ServerConnected as ServerConnected

@@ -39,8 +39,8 @@ from comfy_trio.testing import NodeResult, NodeType
 
 if TYPE_CHECKING:
     from comfy_trio import JobResult, Pool, PoolJob, Subscription
-    from comfy_trio._dispatcher import Seat
     from comfy_trio._pool_job import Ticket
+    from comfy_trio._seat import Seat
     from comfy_trio.pool import PoolEvent
     from comfy_trio.testing import NodeRun
 
