@@ -107,12 +107,12 @@ if TYPE_CHECKING:
     from ._namespaces._terminal import TerminalNamespace as TerminalNamespace
     from ._namespaces._user import UserNamespace as UserNamespace
     from ._namespaces._user_data import UserDataNamespace as UserDataNamespace
+    from ._open_pool import open_pool as open_pool
     from ._output_files import output_files as output_files
     from ._pick import PickMode as PickMode
     from ._pick import PickStrategy as PickStrategy
     from ._pick import ServerLoad as ServerLoad
     from ._pool import Pool as Pool
-    from ._pool import open_pool as open_pool
     from ._pool_job import JobAttempt as JobAttempt
     from ._pool_job import PoolJob as PoolJob
     from ._pool_job import PoolJobStatus as PoolJobStatus
@@ -226,9 +226,10 @@ _HOMES = {
     "_namespaces._terminal": "TerminalNamespace",
     "_namespaces._user": "UserNamespace",
     "_namespaces._user_data": "UserDataNamespace",
+    "_open_pool": "open_pool",
     "_output_files": "output_files",
     "_pick": "PickMode PickStrategy ServerLoad",
-    "_pool": "Pool open_pool",
+    "_pool": "Pool",
     "_pool_job": "JobAttempt PoolJob PoolJobStatus",
     "_pool_server": "PoolServer",
     "_pool_statistics": "PoolServerState PoolServerStatistics PoolStatistics",

@@ -139,6 +139,7 @@ LAYERS: list[set[str]] = [
     {
         "_batch",
         "_dispatcher",
+        "_open_pool",
         "_pool",
         "_pool_endings",
         "_pool_job",
