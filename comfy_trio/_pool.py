@@ -14,7 +14,6 @@ from ._batch import Batch
 from ._breaker import Breaker, BreakerPolicy
 from ._dispatcher import Dispatcher
 from ._mailbox import Mailbox
-from ._pick import PickMode
 from ._pool_events import ModeChanged, PoolEvent, PoolOpened, ServerAdded, ServerRemoved
 from ._pool_job import PoolJob
 from ._pool_server import KeeperOptions, PoolServer, ServerKeeper
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 
     from ._client import Comfy
     from ._mailbox import Subscription
-    from ._pick import PickStrategy
+    from ._pick import PickMode, PickStrategy
     from ._pool_job import Ticket
     from ._profile import JobProfile
     from ._result import JobResult
