@@ -31,8 +31,9 @@ if TYPE_CHECKING:
     from ._check import validate as validate
     from ._client import Comfy as Comfy
     from ._client import open_comfy as open_comfy
-    from ._connection import ConnectionState as ConnectionState
-    from ._connection import ReconnectPolicy as ReconnectPolicy
+    from ._connection_state import ConnectionChanged as ConnectionChanged
+    from ._connection_state import ConnectionState as ConnectionState
+    from ._connection_state import ReconnectPolicy as ReconnectPolicy
     from ._credentials import AuthHeaders as AuthHeaders
     from ._credentials import BasicCredentials as BasicCredentials
     from ._credentials import BearerCredentials as BearerCredentials
@@ -188,7 +189,7 @@ _HOMES = {
     "_capabilities": "Capabilities",
     "_check": "validate",
     "_client": "Comfy open_comfy",
-    "_connection": "ConnectionState ReconnectPolicy",
+    "_connection_state": "ConnectionChanged ConnectionState ReconnectPolicy",
     "_credentials": (
         "AuthHeaders BasicCredentials BearerCredentials ComfyCloudCredentials Credentials"
         " HeaderCredentials TokenCredentials"

@@ -12,7 +12,7 @@ import attrs
 import trio
 
 from ._address import DEFAULT_URL, parse_address
-from ._connection import ConnectionState, ReconnectPolicy
+from ._connection_state import ReconnectPolicy
 from ._credentials import check_headers
 from ._handshake import announced_flags
 from ._http import DEFAULT_MAX_REPLY_SIZE
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     import httpx
 
     from ._address import ServerAddress
+    from ._connection_state import ConnectionChanged, ConnectionState
     from ._credentials import Credentials
     from ._mailbox import Subscription
     from ._result import JobResult
@@ -65,6 +66,8 @@ async def open_comfy(
     comfy_org_api_key: str | None = None,
     feature_flags: Mapping[str, Any] | None = None,
     connect_timeout: float = 30.0,
+    heartbeat: float = 20.0,
+    require_websocket: bool = True,
     close_timeout: float = 5.0,
     reconnect: ReconnectPolicy | None = None,
     max_requests: int = 20,
@@ -99,10 +102,16 @@ async def open_comfy(
         feature_flags: What else to announce to the server when the WebSocket is opened, for
             extensions of it that ask; see `FeatureFlagsNamespace.announced`.
         connect_timeout: Seconds for the server to answer. Default: 30.
+        heartbeat: Seconds between pings on the WebSocket, which keep proxies from cutting it and
+            notice that the other end is gone. Default: 20.
+        require_websocket: Whether to fail if there is no WebSocket at the start. Without it, jobs
+            are followed by asking over HTTP: their outcomes come some ten seconds late, and of
+            their progress there is little to be heard. Default: true.
         close_timeout: Seconds for stopping jobs at the server when they are abandoned: by a
             cancellation, an exception, or the block's end. Default: 5.
-        reconnect: What to do when the WebSocket is lost. Default: try again at once, then 9 times
-            with growing pauses of up to 15 s. Jobs live on meanwhile.
+        reconnect: When to bring back a WebSocket that is lost. Default: at once, then after growing
+            pauses of up to 15 s, for as long as the client lives. Jobs live on meanwhile; those of
+            a server that does not answer over HTTP either are lost after 10 attempts.
         max_requests: How many HTTP requests may be under way at once. Default: 20.
         max_message_size: Of the WebSocket, in bytes; a larger message costs the connection, and is
             lost. Most jobs do not mind, as their outcome is read from the history; one whose
@@ -127,14 +136,16 @@ async def open_comfy(
 
     Raises:
         ValueError: `url` or `proxy` is no address, `headers` has one that is the library's own,
-            `user` has characters that no id has, `feature_flags` cannot be sent, or
-            `http_transport` would lose requests.
+            `user` has characters that no id has, `feature_flags` cannot be sent, `heartbeat` is
+            not positive, or `http_transport` would lose requests.
         CredentialsError: `credentials` has none to give.
         ServerUnreachableError: nobody answers at the address.
         AuthenticationError: the server, or a proxy before it, wants other credentials.
         NotComfyUIError: something else than ComfyUI answers.
         DisconnectedError: the connection broke while it was set up.
     """
+    if not heartbeat > 0:
+        raise ValueError(f"heartbeat must be positive, and is {heartbeat!r}")
     address, url_credentials = parse_address(url or os.environ.get("COMFY_HOST") or DEFAULT_URL)
     through = None if proxy is None else Proxy.parse(proxy)
     options = SessionOptions(
@@ -151,6 +162,8 @@ async def open_comfy(
         max_reply_size=max_reply_size,
         reconnect=reconnect or ReconnectPolicy(),
         connect_timeout=connect_timeout,
+        heartbeat=heartbeat,
+        require_websocket=require_websocket,
         close_timeout=close_timeout,
     )
     async with open_session(address, options) as session:
@@ -215,6 +228,22 @@ class Comfy(Namespaces, metaclass=NoPublicConstructor):
     def connection_state(self) -> ConnectionState:
         """How the WebSocket is."""
         return self._session.connection.state
+
+    async def wait_connection_state(self, *states: ConnectionState) -> ConnectionState:
+        """Wait until the WebSocket is in one of these states, and return that one.
+
+        Raises:
+            trio.ClosedResourceError: the client's block is over.
+        """
+        return await self._session.connection.progress.wait(states)
+
+    def connection_changes(self) -> Subscription[ConnectionChanged]:
+        """Return an iterator over how the WebSocket is: as it is now, then each change.
+
+        It ends after `ConnectionState.DISCONNECTED`, with the client's block. A reader that falls
+        more than 1000 changes behind misses the oldest.
+        """
+        return self._session.connection.progress.subscribe().subscription()
 
     def __repr__(self) -> str:
         jobs = len(self._session.supervisor.live)
@@ -385,7 +414,8 @@ class Comfy(Namespaces, metaclass=NoPublicConstructor):
     def server_events(self) -> Subscription[ServerEvent]:
         """Return an iterator over every event of the server from now on; see `comfy_trio.wire`.
 
-        It ends when the client's block does, or when the client gives up reconnecting. A reader
+        It ends when the client's block does, or when the connection has failed; see
+        `ConnectionState.FAILED`. A reader
         that falls more than 1000 events behind misses the oldest; it slows down nobody.
         """
         return self._session.subscribe().subscription()

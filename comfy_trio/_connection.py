@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import math
-import random
 from contextlib import suppress
-from enum import Enum
 from typing import TYPE_CHECKING, final
 
-import attrs
 import trio
 
+from ._connection_state import ConnectionProgress, ConnectionState
 from ._errors import (
     AuthenticationError,
     CredentialsError,
@@ -22,58 +21,26 @@ from ._errors import (
 from ._logging import logger
 from ._replies import Reply, get
 from ._transport import WebSocketClosed, WebSocketRejected, WebSocketUnreachable
-from ._wire import MalformedFrame, ServerEvent, decode_frame
+from ._wire import Executing, FeatureFlags, MalformedFrame, decode_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ._address import ServerAddress
+    from ._connection_state import ReconnectPolicy
     from ._credentials import AuthHeaders
     from ._door import Door
     from ._transport import Transport, WebSocket
+    from ._wire import ServerEvent
 
 
 LOSSES = (WebSocketRejected, WebSocketUnreachable, WebSocketClosed)
-MAX_DOUBLINGS = 64
-"""How often a pause is doubled at most; a float has no room for more than 1023 times."""
+DEAF_AFTER = 20.0
+"""Seconds without a frame, while a job runs, after which a socket is exchanged for another one."""
+MAX_DEAF_AFTER = 320.0
+"""The same after many exchanges that changed nothing: some nodes say nothing for minutes."""
 STABLE = 10.0
 """Seconds after which a connection that is lost is worth another one at once."""
-
-
-class ConnectionState(Enum):
-    """How the client's WebSocket is."""
-
-    CONNECTING = "connecting"
-    CONNECTED = "connected"
-    RECONNECTING = "reconnecting"
-    FAILED = "failed"
-    """Given up: jobs are followed by asking over HTTP."""
-    CLOSED = "closed"
-
-
-@attrs.frozen
-class ReconnectPolicy:
-    """How a lost WebSocket is brought back: at once, then after growing pauses.
-
-    Args:
-        attempts: How often to try before giving up; `math.inf` for never.
-        base: The first pause, in seconds; each is twice the one before.
-        cap: The longest pause, in seconds.
-        jitter: How much of a pause is random, from 0 to 1.
-    """
-
-    attempts: float = 10
-    base: float = 1.0
-    cap: float = 15.0
-    jitter: float = 0.3
-
-    def pause(self, attempt: int) -> float:
-        """Return the pause before an attempt, counted from 1."""
-        if attempt <= 1:
-            return 0.0
-        doublings = min(attempt - 2, MAX_DOUBLINGS)
-        pause = min(self.base * 2.0**doublings, self.cap)
-        return pause * (1 - self.jitter * random.random())
 
 
 @final
@@ -88,11 +55,14 @@ class Connection:
         transport: How to connect.
         max_message_size: In bytes.
         reconnect: What to do when the socket is lost.
-        connect_timeout: Seconds for each attempt to connect.
+        connect_timeout: Seconds for each attempt to connect, and for the answer to a ping.
+        heartbeat: Seconds between pings.
+        required: Whether `run` fails if the first attempt to connect does.
         on_event: Called for each event, in order. Must not raise.
         on_lost: Called with the error each time the socket is lost, and how to tell of it; and
             with the error alone each time that it is not brought back. Must not raise.
         on_reconnected: Called after each connect but the first. Must not raise.
+        on_given_up: Called when it was not brought back too often. Must not raise.
     """
 
     def __init__(
@@ -106,11 +76,14 @@ class Connection:
         max_message_size: int,
         reconnect: ReconnectPolicy,
         connect_timeout: float,
+        heartbeat: float,
+        required: bool,
         on_event: Callable[[ServerEvent], None],
         on_lost: Callable[[Exception, str | None], None],
         on_reconnected: Callable[[], None],
+        on_given_up: Callable[[], None],
     ) -> None:
-        self.state = ConnectionState.CONNECTING
+        self.progress = ConnectionProgress()
         self._address = address
         self._client_id = client_id
         self._door = door
@@ -119,23 +92,37 @@ class Connection:
         self._max_message_size = max_message_size
         self._reconnect = reconnect
         self._connect_timeout = connect_timeout
+        self._heartbeat = heartbeat
+        self._required = required
         self._on_event = on_event
         self._on_lost = on_lost
         self._on_reconnected = on_reconnected
+        self._on_given_up = on_given_up
         self._reading: trio.CancelScope | None = None
         self._websocket: WebSocket | None = None
-        self._deaf = False
+        self._given_up = ""
         self._closing = False
         self._connected_at = math.inf
+        self._heard_at = -math.inf
+        self._deaf_after = DEAF_AFTER
+        self._is_first = True
+
+    @property
+    def state(self) -> ConnectionState:
+        """How it is."""
+        return self.progress.now.state
 
     async def run(self, on_connected: Callable[[], None]) -> None:
         """Connect, and read until `close`.
 
+        A socket that is lost is brought back for as long as this runs, however often.
+
         Args:
-            on_connected: Called once, when the server's greeting is there.
+            on_connected: Called once, when the server's greeting is there; or, if that is not
+                required, when the first attempt to connect failed.
 
         Raises:
-            ComfyError: the first connect failed. Later losses raise nothing.
+            ComfyError: the first connect failed, and it is required. Later losses raise nothing.
         """
         loss: WebSocketRejected | WebSocketUnreachable | WebSocketClosed | None = None
         try:
@@ -143,14 +130,21 @@ class Connection:
         except LOSSES as error:
             loss = error
         if loss is not None and self.state is ConnectionState.CONNECTING:
-            raise self._explain(loss) from self._door.secrets.harmless(loss)
+            if self._required:
+                raise self._explain(loss) from self._door.secrets.harmless(loss)
+            on_connected()
         if loss is not None:
             self._lose("the WebSocket is lost", loss)
         tries = failures = 0
-        while not self._closing and failures < self._reconnect.attempts:
+        while not self._closing:
+            self._give_up_after(failures)
             tries += 1
-            await trio.sleep(self._reconnect.pause(tries))
+            if self.state is ConnectionState.FAILED:
+                await trio.sleep(self._reconnect.late_pause(tries))
+            else:
+                await trio.sleep(self._reconnect.pause(tries))
             self._connected_at = math.inf
+            self._is_first = False
             try:
                 await self._converse(self._on_reconnected)
             except (*LOSSES, CredentialsError) as error:
@@ -159,16 +153,21 @@ class Connection:
                     self._lose("the WebSocket is lost again", error)
                 else:
                     failures += 1
-                    attempts = self._reconnect.attempts
-                    told = self._door.secrets.mask(str(error))
-                    self._log(f"no WebSocket yet (attempt {failures} of {attempts}): {told}")
-                    self._on_lost(error, None)
+                    self._miss(error, failures)
                 # A server that hangs up at once is not asked again at once.
                 if trio.current_time() - self._connected_at >= STABLE:
                     tries = 0
-        self.state = ConnectionState.CLOSED if self._closing else ConnectionState.FAILED
-        if not self._closing:
-            logger.error("%s: gave up reconnecting the WebSocket", self._address)
+        self.progress.enter(ConnectionState.DISCONNECTED, "the client is closed")
+
+    async def keep_alive(self) -> None:
+        """Ping the server now and then, for as long as this is run.
+
+        That keeps proxies from cutting a connection that is idle, and finds out about one whose
+        other end is gone.
+        """
+        while True:
+            await trio.sleep(self._heartbeat)
+            await self.probe()
 
     async def catch_up(self) -> None:
         """Wait until all is here that the server has sent so far, or until the socket is lost."""
@@ -186,6 +185,37 @@ class Connection:
         if self._reading is not None:
             self._reading.cancel("the client is closed")
 
+    def heard_since(self, time: float) -> bool:
+        """Tell whether the server sent anything since then that it need not send to a deaf socket.
+
+        A server that has forgotten a socket answers on it, and sends no events.
+        """
+        return self._heard_at >= time
+
+    def suspect(self, *, spare_first: bool = False) -> None:
+        """Exchange the socket for another one if it may be deaf: nothing came on it for long.
+
+        A node may really have nothing to tell for long. So each exchange that changed nothing
+        doubles the time until the next one.
+
+        Args:
+            spare_first: Leave it alone if it is the client's first one. Only one that took the
+                place of another is ever forgotten by ComfyUI; but proxies may let any down.
+        """
+        if spare_first and self._is_first:
+            return
+        silent = trio.current_time() - max(self._heard_at, self._connected_at)
+        if silent >= self._deaf_after:
+            self.exchange(f"no event came for {silent:.0f} s while a job runs")
+            self._deaf_after = min(self._deaf_after * 2, MAX_DEAF_AFTER)
+
+    def exchange(self, reason: str) -> None:
+        """Give the socket up, if there is one, for another one."""
+        if self._websocket is not None:
+            assert self._reading is not None
+            self._given_up = reason
+            self._reading.cancel(reason)
+
     async def probe(self) -> bool:
         """Tell whether the server hears this socket. If not, it is given up for another one.
 
@@ -202,19 +232,32 @@ class Connection:
             except WebSocketClosed:
                 return False  # the reader knows, or will
         if waiting.cancelled_caught and websocket is self._websocket:
-            assert self._reading is not None
-            self._deaf = True
-            self._reading.cancel("the server does not answer pings")
+            self.exchange(f"no pong within {self._connect_timeout} s")
         return not waiting.cancelled_caught
 
     def _lose(self, what: str, error: Exception) -> None:
-        self.state = ConnectionState.RECONNECTING
         reason = self._door.secrets.mask(_reason(error, self._max_message_size))
         self._log(f"{what}: {reason}")
+        self.progress.enter(ConnectionState.RECONNECTING, reason)
         self._on_lost(error, reason)
 
-    def _log(self, message: str) -> None:
-        logger.warning("%s: %s", self._address, message)
+    def _miss(self, error: Exception, failures: int) -> None:
+        told = self._door.secrets.mask(str(error))
+        attempts = self._reconnect.attempts
+        level = logging.WARNING if failures <= attempts else logging.DEBUG
+        self._log(f"no WebSocket yet (attempt {failures} of {attempts}): {told}", level)
+        self.progress.enter(self.state, told, attempt=failures)
+        self._on_lost(error, None)
+
+    def _give_up_after(self, failures: int) -> None:
+        if failures >= self._reconnect.attempts and self.state is ConnectionState.RECONNECTING:
+            logger.error("%s: gave up reconnecting the WebSocket", self._address)
+            reason = self.progress.now.reason
+            self.progress.enter(ConnectionState.FAILED, reason, attempt=failures)
+            self._on_given_up()
+
+    def _log(self, message: str, level: int = logging.WARNING) -> None:
+        logger.log(level, "%s: %s", self._address, message)
 
     async def _converse(self, on_greeting: Callable[[], None]) -> None:
         """Connect and read. Returns when `close` is called, or raises what ended the socket."""
@@ -248,23 +291,26 @@ class Connection:
                 raise WebSocketClosed(reason=f"the greeting is {greeting!r:.200}, no event")
             connecting.deadline = math.inf
             self._on_event(greeting)
-            self.state = ConnectionState.CONNECTED
+            self.progress.enter(ConnectionState.CONNECTED)
             self._connected_at = trio.current_time()
-            self._deaf, self._websocket = False, websocket
+            self._websocket = websocket
             try:
                 on_greeting()
                 with trio.CancelScope() as self._reading:
                     await self._read(websocket)
             finally:
                 self._websocket = None
-            if self._deaf:
-                raise WebSocketClosed(reason=f"no pong within {self._connect_timeout} s")
+            if self._reading.cancelled_caught and not self._closing:
+                raise WebSocketClosed(reason=self._given_up)
 
     async def _read(self, websocket: WebSocket) -> None:
         while True:
             event = self._decode(await websocket.receive())
             if isinstance(event, MalformedFrame):
                 logger.warning("%s: unreadable frame: %s", self._address, event)
+            if not _is_for_anybody(event):
+                self._heard_at = trio.current_time()
+                self._deaf_after = DEAF_AFTER
             self._on_event(event)
 
     def _decode(self, message: str | bytes) -> ServerEvent:
@@ -309,3 +355,12 @@ def _reason(error: Exception, max_message_size: int) -> str:
             " larger max_message_size for open_comfy lets it through"
         )
     return str(error)
+
+
+def _is_for_anybody(event: ServerEvent) -> bool:
+    """Tell whether it is what a server sends on a new socket, even one that it then forgets."""
+    match event:
+        case FeatureFlags() | Executing(prompt_id=None):
+            return True
+        case _:
+            return False

@@ -10,7 +10,7 @@ import attrs
 import trio
 
 from ._breaker import BreakerPolicy
-from ._connection import ReconnectPolicy
+from ._connection_state import ReconnectPolicy
 from ._nursery import open_service_nursery
 from ._pick import PickMode
 from ._pool import Pool

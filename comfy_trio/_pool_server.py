@@ -10,7 +10,7 @@ import trio
 
 from ._address import parse_address
 from ._client import caller_headers, open_comfy
-from ._connection import ConnectionState, ReconnectPolicy
+from ._connection_state import ConnectionState, ReconnectPolicy
 from ._errors import (
     ComfyError,
     DisconnectedError,

@@ -11,7 +11,8 @@ from weakref import WeakSet
 import attrs
 import trio
 
-from ._connection import Connection, ConnectionState, ReconnectPolicy
+from ._connection import Connection
+from ._connection_state import ConnectionState
 from ._door import Door
 from ._errors import ComfyError, ServerUnreachableError
 from ._handshake import feature_flags_frame
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
     from ._address import ServerAddress
+    from ._connection_state import ReconnectPolicy
     from ._credentials import Credentials
     from ._masking import Secrets
     from ._replies import Request
@@ -60,6 +62,8 @@ class SessionOptions:
         max_reply_size: Of an HTTP reply that is read whole, in bytes.
         reconnect: What to do when the WebSocket is lost.
         connect_timeout: Seconds for the server to answer.
+        heartbeat: Seconds between pings.
+        require_websocket: Whether to fail if there is no WebSocket at the start.
         close_timeout: Seconds for stopping what still runs.
     """
 
@@ -74,6 +78,8 @@ class SessionOptions:
     max_reply_size: int
     reconnect: ReconnectPolicy
     connect_timeout: float
+    heartbeat: float
+    require_websocket: bool
     close_timeout: float
 
 
@@ -112,9 +118,12 @@ class Session:
             max_message_size=options.max_message_size,
             reconnect=options.reconnect,
             connect_timeout=options.connect_timeout,
+            heartbeat=options.heartbeat,
+            required=options.require_websocket,
             on_event=self._on_event,
             on_lost=self._on_lost,
             on_reconnected=self._on_reconnected,
+            on_given_up=self._end_subscriptions,
         )
         self.reconnections = 0
         self.queue_remaining: int | None = None
@@ -180,9 +189,10 @@ class Session:
         It is closed when no more can come: the session ends, or gives up reconnecting.
         """
         mailbox: Mailbox[ServerEvent] = Mailbox(SUBSCRIBER_BOUND)
-        if self._hung_up.is_set():
+        if self.connection.state in {ConnectionState.FAILED, ConnectionState.DISCONNECTED}:
             mailbox.close()
-        self._subscribers.add(mailbox)
+        else:
+            self._subscribers.add(mailbox)
         return mailbox
 
     def start_job(self, plan: JobPlan, request: Request, *, follow: bool = True) -> JobTracker:
@@ -199,6 +209,8 @@ class Session:
         if self._nursery is None:
             raise trio.ClosedResourceError("this client's block is over")
         tracker = self.supervisor.register(plan)
+        if self.connection.state is not ConnectionState.CONNECTED:
+            tracker.notice_gap("the WebSocket was away when it was sent")
         run_job = partial(self.supervisor.run_job, tracker, request, follow=follow)
         self._nursery.start_soon(run_job)
         return tracker
@@ -216,6 +228,7 @@ class Session:
                 url=str(self.address),
             ) from None
         nursery.start_soon(self.supervisor.watch)
+        nursery.start_soon(self.connection.keep_alive)
         self._nursery = nursery
 
     @trio.lowlevel.enable_ki_protection
@@ -226,8 +239,13 @@ class Session:
             await self.connection.run(task_status.started)
         finally:
             self._hung_up.set()
-            for mailbox in self._subscribers:
-                mailbox.close()
+            self._end_subscriptions()
+
+    def _end_subscriptions(self) -> None:
+        """Tell those who listen that no more is to come."""
+        for mailbox in self._subscribers:
+            mailbox.close()
+        self._subscribers.clear()
 
     async def _close(self) -> None:
         """Stop this client's jobs at the server, and say goodbye. The caller sets a bound."""
@@ -243,6 +261,8 @@ class Session:
     def _end(self) -> None:
         """Let everybody who still waits here know that the client is closed."""
         self.supervisor.abandon_all("this client was closed")
+        if self.connection.state is not ConnectionState.DISCONNECTED:
+            self.connection.progress.enter(ConnectionState.DISCONNECTED, "this client was closed")
 
     async def _close_http(self) -> None:
         await self.http.aclose()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, final
 
 import trio
 
-from ._connection import ConnectionState
+from ._connection_state import ConnectionState
 from ._errors import (
     AuthenticationError,
     ComfyError,
@@ -177,6 +177,7 @@ class JobSupervisor:
                 tracker.posted.set()
             if follow or tracker.state.cancelling:
                 await self._settle(tracker)
+                await self._exchange_if_deaf(tracker)
         finally:
             del self._trackers[tracker.prompt_id]
             self._running.discard(tracker.prompt_id)
@@ -278,6 +279,18 @@ class JobSupervisor:
             reason = tracker.state.gap or "the WebSocket told nothing of its end"
             tracker.notice_gap(reason)
 
+    async def _exchange_if_deaf(self, tracker: JobTracker) -> None:
+        """Exchange the socket if it told nothing at all during a job that was accepted on it."""
+        began = tracker.began
+        if tracker.state.gap is not None or tracker.state.refused:
+            return
+        if self._connection.heard_since(began):
+            return
+        with trio.move_on_after(RECORD_GRACE):
+            await self._connection.catch_up()
+        if not self._connection.heard_since(began) and tracker.state.gap is None:
+            self._connection.exchange(f"no event came while job {tracker.prompt_id} ran")
+
     def _settle_without_history(
         self, tracker: JobTracker, error: ResponseError | CredentialsError
     ) -> None:
@@ -337,6 +350,7 @@ class JobSupervisor:
                 await trio.sleep(_pause(failures))
                 continue
             failures = 0
+            self._doubt_the_socket(silent, queue)
             for tracker in silent:
                 place = _place_of(tracker, queue)
                 if place is not None:
@@ -344,6 +358,13 @@ class JobSupervisor:
                 elif tracker.state.phase is not Phase.SUBMITTED:
                     tracker.suspect_end()
                 tracker.last_heard = trio.current_time()
+
+    def _doubt_the_socket(self, silent: Sequence[JobTracker], queue: QueueState) -> None:
+        running = [tracker for tracker in silent if queue.is_running(tracker.prompt_id)]
+        if running:
+            # Pictures that are sent while the sockets change would be lost.
+            fragile = any(tracker.awaits_pictures for tracker in running)
+            self._connection.suspect(spare_first=fragile)
 
     async def _find_what_was_posted(
         self, trackers: Sequence[JobTracker], queue: QueueState, failures: int

@@ -43,7 +43,8 @@ class JobTracker:
         """Set when the job is settled: `state.outcome` is there."""
         self.suspect: bool = False
         """Whether the server should be asked where the job is."""
-        self.last_heard: float = trio.current_time()
+        self.began: float = trio.current_time()
+        self.last_heard: float = self.began
         self.on_news: Callable[[JobEvent, float], None] | None = None
         """Called with what the job tells, and when. Must not raise."""
         self._turn = trio.Event()

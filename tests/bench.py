@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import math
 import statistics
 import struct
 import subprocess
@@ -24,7 +25,8 @@ import trio_websocket
 
 from comfy_trio import open_comfy
 from comfy_trio._address import parse_address
-from comfy_trio._connection import Connection, ReconnectPolicy
+from comfy_trio._connection import Connection
+from comfy_trio._connection_state import ReconnectPolicy
 from comfy_trio._door import Door
 from comfy_trio._handshake import feature_flags_frame
 from comfy_trio._network import NetworkTransport
@@ -187,19 +189,27 @@ async def read_frames(url: str, prompt_id: str) -> None:
     supervisor = JobSupervisor(nobody, nobody, nobody)
     prompt: dict[str, Any] = {str(number): {"class_type": "K", "inputs": {}} for number in range(8)}
     events = supervisor.register(JobPlan(prompt_id, prompt)).subscribe()
-    await Connection(
+
+    def hang_up(error: Exception, reason: str | None) -> None:
+        connection.close()
+
+    connection = Connection(
         address,
         "bench",
         door=Door(None),
         handshake=feature_flags_frame(),
         transport=transport,
         max_message_size=2**28,
-        reconnect=ReconnectPolicy(attempts=0),
+        reconnect=ReconnectPolicy(),
         connect_timeout=10,
+        heartbeat=math.inf,
+        required=True,
         on_event=supervisor.route,
-        on_lost=lambda error, reason: supervisor.notice_gap(str(reason or error)),
+        on_lost=hang_up,
         on_reconnected=lambda: None,
-    ).run(lambda: None)
+        on_given_up=lambda: None,
+    )
+    await connection.run(lambda: None)
     assert events.missed > FRAMES / 2
 
 

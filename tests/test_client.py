@@ -41,7 +41,7 @@ async def test_in_the_block_the_server_has_been_reached(autojump_clock: MockCloc
             assert repr(comfy) == f"<Comfy {server.url} connected, 0 live jobs>"
         assert server.statistics().sockets == 0
         assert server.statistics().connections == 0
-        assert comfy.connection_state.value == "closed"
+        assert comfy.connection_state.value == "disconnected"
 
 
 async def test_opening_asks_for_little(autojump_clock: MockClock) -> None:

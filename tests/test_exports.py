@@ -129,6 +129,7 @@ LAYERS: list[set[str]] = [
     {
         "_asked_once",
         "_connection",
+        "_connection_state",
         "_mailbox",
         "_session",
         "_stopper",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 import trio
 
-from .._connection import ConnectionState
+from .._connection_state import ConnectionState
 from .._errors import DisconnectedError, ForbiddenError, ResponseError, UnsupportedError
 from .._routes._manager import (
     queue_news,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, final
 import attrs
 import trio
 
-from .._connection import ConnectionState
+from .._connection_state import ConnectionState
 from .._errors import ComfyError, DisconnectedError, ServerUnreachableError
 from .._logging import logger
 from .._replies import raise_for_status
