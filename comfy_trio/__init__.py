@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from ._credentials import Credentials as Credentials
     from ._credentials import HeaderCredentials as HeaderCredentials
     from ._credentials import TokenCredentials as TokenCredentials
+    from ._disappearance import Disappearance as Disappearance
     from ._download import FileStream as FileStream
     from ._errors import AlreadyExistsError as AlreadyExistsError
     from ._errors import AssetError as AssetError
@@ -125,6 +126,7 @@ if TYPE_CHECKING:
     from ._profile import NodeProfile as NodeProfile
     from ._profile import ServerProfile as ServerProfile
     from ._prompt_builder import PromptBuilder as PromptBuilder
+    from ._reference import JobReference as JobReference
     from ._result import JobResult as JobResult
     from ._result import ReceivedImage as ReceivedImage
     from ._routes._asset_scans import AssetScan as AssetScan
@@ -195,6 +197,7 @@ _HOMES = {
         " HeaderCredentials TokenCredentials"
     ),
     "_download": "FileStream",
+    "_disappearance": "Disappearance",
     "_errors": (
         "AlreadyExistsError AssetError AuthenticationError ComfyError CredentialsError"
         " CustomEventError DisconnectedError EnqueueFailedError ErrorCode ExecutionFailedError"
@@ -236,6 +239,7 @@ _HOMES = {
     "_pool_statistics": "PoolServerState PoolServerStatistics PoolStatistics",
     "_profile": "JobProfile NodeProfile ServerProfile",
     "_prompt_builder": "PromptBuilder",
+    "_reference": "JobReference",
     "_result": "JobResult ReceivedImage",
     "_routes._asset_scans": "AssetScan",
     "_routes._asset_tags": "TagChange TagPage TagUsage",

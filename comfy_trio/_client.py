@@ -14,12 +14,14 @@ import trio
 from ._address import DEFAULT_URL, parse_address
 from ._connection_state import ReconnectPolicy
 from ._credentials import check_headers
+from ._errors import WentMissingError
 from ._handshake import announced_flags
 from ._http import DEFAULT_MAX_REPLY_SIZE
 from ._job import Job
 from ._masking import Secrets
 from ._namespaces._all import Namespaces
 from ._network import NetworkTransport, OwnTransport, check_http_transport
+from ._reference import JobReference, plan_of
 from ._replies import USER_HEADER
 from ._runnable import workflow_of
 from ._secrets import API_KEY
@@ -349,9 +351,60 @@ class Comfy(Namespaces, metaclass=NoPublicConstructor):
         """
         return await self._submit(workflow_of(what, *more), options, "submit")
 
+    async def follow(self, job: JobReference | str, /) -> Job:
+        """Return the handle of a job that was submitted earlier, also by another process.
+
+        The job stays its submitter's: it lives on when this client's block is left. To hear of its
+        progress, open the client with the ``client_id`` that the reference holds, when the process
+        that had it is gone; without that, what it tells is its end.
+
+        A typed node of the workflow is no key to the result: use an alias or a node's id.
+
+        Args:
+            job: Its reference, which `Job.reference` was before; or only its id at this server.
+
+        Raises:
+            WentMissingError: the server does not know it: it was restarted since, or somebody
+                cleared the history.
+            ValueError: the reference is to a job of another server.
+            ResponseError, ServerUnreachableError, DisconnectedError: a request failed.
+        """
+        session = self._session
+        if isinstance(job, JobReference) and job.url != self.url:
+            raise ValueError(f"the job is at {job.url}, and this is a client of {self.url}")
+        prompt_id = job if isinstance(job, str) else job.prompt_id
+        tracker = session.supervisor.tracker_of(prompt_id)
+        if tracker is None:
+            found = await session.supervisor.find(prompt_id)
+            if found is None:
+                raise WentMissingError(
+                    f"{self.url} knows no job {prompt_id}: it never had it, was restarted since, or"
+                    " somebody took it out of the queue or cleared the history",
+                    prompt_id=prompt_id,
+                )
+            tracker = session.supervisor.tracker_of(prompt_id) or session.follow_job(
+                plan_of(job, found, session.door.secrets), found
+            )
+        return Job._create(tracker, session)
+
+    async def attach(self, job: JobReference | str, /) -> JobResult:
+        """Wait for a job that was submitted earlier, and return its result.
+
+        Cancelling this call leaves the job alone. The rest is as with `follow`.
+
+        Args:
+            job: See `follow`.
+
+        Raises:
+            WentMissingError, ValueError: see `follow`.
+            JobError, DisconnectedError: see `Job.wait`.
+            ResponseError, ServerUnreachableError: a request failed.
+        """
+        return await (await self.follow(job)).wait()
+
     async def _submit(self, workflow: Workflow, options: SubmitOptions, asked_by: str) -> Job:
         tracker = await self._submitter.submit(workflow, options, follow=True, asked_by=asked_by)
-        return Job._create(tracker, self._session.supervisor)
+        return Job._create(tracker, self._session)
 
     async def load(self, source: str | os.PathLike[str] | bytes | Mapping[str, Any], /) -> Workflow:
         """Read a workflow from whatever holds one, and return it.

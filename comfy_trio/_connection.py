@@ -18,6 +18,7 @@ from ._errors import (
     ResponseError,
     ServerUnreachableError,
 )
+from ._failover import is_refused
 from ._logging import logger
 from ._replies import Reply, get
 from ._transport import WebSocketClosed, WebSocketRejected, WebSocketUnreachable
@@ -104,6 +105,7 @@ class Connection:
         self._closing = False
         self._connected_at = math.inf
         self._heard_at = -math.inf
+        self._refused_at = -math.inf
         self._deaf_after = DEAF_AFTER
         self._is_first = True
 
@@ -192,6 +194,10 @@ class Connection:
         """
         return self._heard_at >= time
 
+    def refused_since(self, time: float) -> bool:
+        """Tell whether nobody had the server's port at some moment since then."""
+        return self._refused_at >= time
+
     def suspect(self, *, spare_first: bool = False) -> None:
         """Exchange the socket for another one if it may be deaf: nothing came on it for long.
 
@@ -242,6 +248,8 @@ class Connection:
         self._on_lost(error, reason)
 
     def _miss(self, error: Exception, failures: int) -> None:
+        if is_refused(error):
+            self._refused_at = trio.current_time()
         told = self._door.secrets.mask(str(error))
         attempts = self._reconnect.attempts
         level = logging.WARNING if failures <= attempts else logging.DEBUG

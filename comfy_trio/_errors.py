@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import attrs
 
+from ._disappearance import Disappearance
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -520,11 +522,23 @@ class ExecutionInterruptedError(JobError):
 class WentMissingError(JobError):
     """The job is neither in the server's queue nor in its history.
 
-    Someone removed it from the queue or cleared the history, or the server was restarted: the
-    server does not tell which.
+    Args:
+        message: What became of it, as far as the server tells.
+        prompt_id: The job.
+        disappearance: The same, for programs.
     """
 
     code = ErrorCode.WENT_MISSING
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        prompt_id: str,
+        disappearance: Disappearance = Disappearance.UNKNOWN,
+    ) -> None:
+        super().__init__(message, prompt_id=prompt_id)
+        self.disappearance = disappearance
 
 
 class FailedCacheError(JobError):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final, cast
 
+from ._disappearance import Disappearance
 from ._errors import (
     AuthenticationError,
     CredentialsError,
@@ -114,7 +115,7 @@ def judge(
         case ExecutionInterruptedError():
             return Verdict.PERSON
         case WentMissingError():
-            return Verdict.SERVER if restarted else Verdict.PERSON
+            return _judge_disappearance(error.disappearance, restarted=restarted)
         case FailedCacheError():
             return Verdict.OVERTAXED
         case ServerUnreachableError() | CredentialsError():
@@ -138,6 +139,11 @@ def _is_missing_file(error: InputError) -> bool:
         return error.input_name in NAMES or (isinstance(value, str) and is_file(value))
     # LoadImage and its like: "image - Invalid image file: missing.png"
     return error.type == "custom_validation_failed" and is_file(error.details)
+
+
+def _judge_disappearance(how: Disappearance, *, restarted: bool) -> Verdict:
+    lost = restarted if how is Disappearance.UNKNOWN else how is Disappearance.RESTARTED
+    return Verdict.SERVER if lost else Verdict.PERSON
 
 
 def _judge_node(error: ExecutionFailedError) -> Verdict:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, final
 
 import attrs
 
+from ._reference import JobReference
 from ._result import JobResult
 from ._state import Phase
 from ._util import NoPublicConstructor
@@ -16,17 +17,17 @@ if TYPE_CHECKING:
     from ._errors import NodeErrors
     from ._events import JobEvent
     from ._mailbox import Subscription
-    from ._supervisor import JobSupervisor
+    from ._session import Session
     from ._tracker import JobTracker
 
 
 @final
 @attrs.define(eq=False, repr=False, slots=False)
 class Job(metaclass=NoPublicConstructor):
-    """A job that a server has accepted. Made by `Comfy.submit` and `Comfy.open_job`."""
+    """A job that a server has. Made by `Comfy.submit`, `Comfy.open_job` and `Comfy.follow`."""
 
     _tracker: JobTracker = attrs.field()
-    _supervisor: JobSupervisor = attrs.field()
+    _session: Session = attrs.field()
     _outcome_told: bool = attrs.field(default=False, init=False)
 
     @property
@@ -63,6 +64,17 @@ class Job(metaclass=NoPublicConstructor):
     def done(self) -> bool:
         """Whether the job is settled, well or not."""
         return self._tracker.state.phase is Phase.ENDED
+
+    @property
+    def reference(self) -> JobReference:
+        """The job as data, for `Comfy.attach` in another process: write it down, and it can be.
+
+        A job lives as long as the block that it was submitted in, unless the process dies with no
+        time to stop it; `QueueNamespace.submit` starts one that outlives its client.
+        """
+        session = self._session
+        plan = self._tracker.state.plan
+        return JobReference.of(plan, str(session.address), session.options.client_id)
 
     def __repr__(self) -> str:
         return f"<Job {self.prompt_id} {self.phase}, {self.percent} %>"
@@ -109,4 +121,4 @@ class Job(metaclass=NoPublicConstructor):
         Raises:
             ComfyError: the server cannot be asked to.
         """
-        await self._supervisor.stop(self._tracker)
+        await self._session.supervisor.stop(self._tracker)

@@ -114,10 +114,10 @@ def vanish(state: JobState, event: Gone) -> JobState:
         text = f"job {prompt_id} was cancelled by this client before the server began it"
         return fail(state, ExecutionInterruptedError(text, prompt_id=prompt_id, by_us=True))
     text = (
-        f"job {prompt_id} is neither in the server's queue nor in its history: someone removed it"
-        " or cleared the history, or the server was restarted. If it matters, run it again"
+        f"job {prompt_id} is neither in the server's queue nor in its history: {event.how}."
+        " If it matters, run it again"
     )
-    return fail(state, WentMissingError(text, prompt_id=prompt_id))
+    return fail(state, WentMissingError(text, prompt_id=prompt_id, disappearance=event.how))
 
 
 def lose(state: JobState, event: ServerLost) -> JobState:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, cast, final
 
 import trio
 
+from ._disappearance import Disappearance
 from ._errors import DisconnectedError, ExecutionInterruptedError, WentMissingError
 from ._failover import Verdict, judge
 from ._logging import logger
@@ -125,7 +126,7 @@ class PoolWorker:
         # What frames told of the end holds, even if there is nobody to confirm it.
         told = tracker.state.succeeded or tracker.state.failure is not None
         if told or attempt.why is Stop.GONE:
-            tracker.feed(Gone())
+            tracker.feed(Gone(how=Disappearance.RESTARTED))
         elif attempt.why is Stop.REMOVED:
             attempt.resume()  # it may run elsewhere only when it is over here
         else:

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from ._credentials import Credentials
     from ._masking import Secrets
     from ._replies import Request
-    from ._state import JobPlan
+    from ._routes._history import HistoryEntry
+    from ._state import JobPlan, SeenPending, SeenRunning
     from ._tracker import JobTracker
     from ._transport import Transport
     from ._util import JSONObject
@@ -215,6 +216,25 @@ class Session:
         self._nursery.start_soon(run_job)
         return tracker
 
+    def follow_job(
+        self, plan: JobPlan, found: SeenPending | SeenRunning | HistoryEntry
+    ) -> JobTracker:
+        """Follow a job that somebody submitted earlier, and return its tracker.
+
+        Args:
+            plan: The job.
+            found: Where it was a moment ago.
+
+        Raises:
+            trio.ClosedResourceError: the session is over.
+        """
+        if self._nursery is None:
+            raise trio.ClosedResourceError("this client's block is over")
+        tracker = self.supervisor.register(plan)
+        tracker.feed(found)
+        self._nursery.start_soon(self.supervisor.follow_job, tracker)
+        return tracker
+
     async def _connect(self, nursery: trio.Nursery) -> None:
         """Reach the server over both of its channels, and start the tasks behind the session."""
         try:
@@ -251,7 +271,7 @@ class Session:
         """Stop this client's jobs at the server, and say goodbye. The caller sets a bound."""
         self._nursery = None
         try:
-            await self.supervisor.stop(*self.supervisor.live)
+            await self.supervisor.stop(*self.supervisor.own)
         except ComfyError as error:
             logger.warning("%s: jobs may still run there: %s", self.address, error)
         if self.connection.state is ConnectionState.CONNECTED:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import attrs
 
 from . import _wire as wire
+from ._disappearance import Disappearance
 from ._errors import describe_node
 from ._masking import Secrets
 from ._prompt import title_of
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ._errors import ComfyError, NodeErrors
     from ._events import JobEvent
     from ._result import JobResult, ReceivedImage
+    from ._routes._queue import QueueEntry
     from ._typed_node import Node
     from ._util import JSONObject
 
@@ -57,12 +59,16 @@ class Refused:
 
 @attrs.frozen
 class SeenPending:
-    """The server's queue lists the job as waiting."""
+    """The server's queue lists the job as waiting; the entry is there if it was told."""
+
+    entry: QueueEntry | None = None
 
 
 @attrs.frozen
 class SeenRunning:
-    """The server's queue lists the job as running."""
+    """The server's queue lists the job as running; the entry is there if it was told."""
+
+    entry: QueueEntry | None = None
 
 
 @attrs.frozen
@@ -71,9 +77,11 @@ class Gone:
 
     Args:
         dequeued: Whether this client removed it from the queue, so that nothing is amiss.
+        how: Otherwise, what became of it.
     """
 
     dequeued: bool = False
+    how: Disappearance = Disappearance.UNKNOWN
 
 
 @attrs.frozen
@@ -116,6 +124,7 @@ class JobPlan:
         node_ids: The ids of the typed nodes that the prompt was made of, if it was.
         targets: The ids of the output nodes to run; None for all.
         skipped: The nodes that the server leaves out, because no target needs them.
+        own: Whether this client submits it, and stops it when it goes.
         secrets: What no error may repeat.
     """
 
@@ -126,6 +135,7 @@ class JobPlan:
     node_ids: Mapping[Node, str] = attrs.field(factory=dict["Node", str], repr=False)
     targets: tuple[str, ...] | None = None
     skipped: frozenset[str] = frozenset()
+    own: bool = True
     secrets: Secrets = attrs.field(factory=Secrets, eq=False, repr=False)
 
     @property

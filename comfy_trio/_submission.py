@@ -17,6 +17,7 @@ from ._util import is_object
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from ._reference import JobReference
     from ._replies import Request
     from ._state import JobPlan
     from ._typed_node import OutputNode
@@ -62,10 +63,12 @@ class Submission:
         number: Its place in the queue: lower runs earlier. None if the server was not heard to say.
         node_errors: The nodes that the server refused while it took the rest. Usually none.
         auto_seeds: The seeds drawn for this run, by node id.
+        reference: The job as data, for `Comfy.attach`.
     """
 
     prompt_id: str
     number: float | None
+    reference: JobReference
     node_errors: Mapping[str, NodeErrors] = attrs.field(factory=dict[str, NodeErrors])
     auto_seeds: Mapping[str, int] = attrs.field(factory=dict[str, int])
 

@@ -248,7 +248,7 @@ async def test_someone_takes_our_job_out_of_the_queue(
     second = await comfy.submit(prompts.image())
     async with httpx.AsyncClient(transport=server.transport.http_transport()) as page:
         await page.post(f"{server.url}/api/queue", json={"clear": True})
-    with pytest.raises(WentMissingError, match="someone removed it"):
+    with pytest.raises(WentMissingError, match="somebody took it out of the queue"):
         await second.wait()
     assert not first.done
     await first.cancel()

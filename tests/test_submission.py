@@ -15,6 +15,7 @@ from comfy_trio import (
     Comfy,
     EnqueueFailedError,
     Graph,
+    JobReference,
     Output,
     Submission,
     SubmitOptions,
@@ -406,7 +407,8 @@ async def test_what_the_server_said_of_it(
     with pytest.raises(EnqueueFailedError, match="Required input is missing"):
         await comfy.queue.submit({**prompts.image(), "9": node("SaveImage")})
     plain = await comfy.queue.submit(prompts.image())
-    assert plain == Submission(prompt_id=plain.prompt_id, number=2)
+    reference = JobReference(prompt_id=plain.prompt_id, url=comfy.url, client_id=comfy.client_id)
+    assert plain == Submission(prompt_id=plain.prompt_id, number=2, reference=reference)
     seeded = await comfy.queue.submit({**prompts.image(), "5": node("KSampler", seed=-1)})
     state = await comfy.queue.state()
     assert [entry.prompt_id for entry in state.pending] == [plain.prompt_id, seeded.prompt_id]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Unpack, final, overload
 
 import attrs
 
+from .._reference import JobReference
 from .._replies import QUEUE_LENGTH, raise_for_status, read_queue_length
 from .._routes._queue import INTERRUPT, QUEUE, read_queue
 from .._runnable import workflow_of
@@ -48,8 +49,9 @@ class QueueNamespace(metaclass=NoPublicConstructor):
     ) -> Submission:
         """Put a workflow in the queue, and leave it there.
 
-        Nobody follows the job: it outlives this client, and fails without a word. How it is, and
-        what came of it, `Comfy.jobs` and `Comfy.history` tell by its id. Cancelling this call stops
+        Nobody follows the job: it outlives this client, and fails without a word. `Comfy.attach`
+        waits for it later, in another process too; how it is, and what came of it, `Comfy.jobs` and
+        `Comfy.history` tell by its id. Cancelling this call stops
         it, if it was sent.
 
         Args:
@@ -72,6 +74,9 @@ class QueueNamespace(metaclass=NoPublicConstructor):
         return Submission(
             prompt_id=tracker.prompt_id,
             number=state.number,
+            reference=JobReference.of(
+                state.plan, str(self._session.address), self._session.options.client_id
+            ),
             node_errors=state.node_errors,
             auto_seeds=state.plan.auto_seeds,
         )
