@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from ._errors import ReplyTooLargeError as ReplyTooLargeError
     from ._errors import RequestTooLargeError as RequestTooLargeError
     from ._errors import ResponseError as ResponseError
+    from ._errors import ServerCrashedError as ServerCrashedError
     from ._errors import ServerUnreachableError as ServerUnreachableError
     from ._errors import ServiceUnavailableError as ServiceUnavailableError
     from ._errors import TooManyRequestsError as TooManyRequestsError
@@ -92,6 +93,9 @@ if TYPE_CHECKING:
     from ._events import Text as Text
     from ._graph import Graph as Graph
     from ._job import Job as Job
+    from ._local import LocalComfy as LocalComfy
+    from ._local import open_local_comfy as open_local_comfy
+    from ._local_server import LocalServer as LocalServer
     from ._mailbox import Subscription as Subscription
     from ._namespaces._assets import AssetIterator as AssetIterator
     from ._namespaces._assets import AssetNamespace as AssetNamespace
@@ -204,7 +208,8 @@ _HOMES = {
         " ExecutionInterruptedError FailedCacheError FileError ForbiddenError InputError"
         " InternalError JobError MissingNodeError NodeErrors NotComfyUIError NotFoundError"
         " PaymentRequiredError PicturesLostError ReplySummary ReplyTooLargeError"
-        " RequestTooLargeError ResponseError ServerUnreachableError ServiceUnavailableError"
+        " RequestTooLargeError ResponseError ServerCrashedError ServerUnreachableError"
+        " ServiceUnavailableError"
         " TooManyRequestsError UnknownUserError UnsupportedError WentMissingError WorkflowError"
         " WorkflowNotSupportedError"
     ),
@@ -214,6 +219,8 @@ _HOMES = {
     ),
     "_graph": "Graph",
     "_job": "Job",
+    "_local": "LocalComfy open_local_comfy",
+    "_local_server": "LocalServer",
     "_mailbox": "Subscription",
     "_namespaces._assets": "AssetIterator AssetNamespace",
     "_namespaces._feature_flags": "FeatureFlagsNamespace",

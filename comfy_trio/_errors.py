@@ -47,6 +47,7 @@ class ErrorCode(StrEnum):
     PICTURES_LOST = "E_PICTURES_LOST"
     REPLY_TOO_LARGE = "E_REPLY_TOO_LARGE"
     RESPONSE = "E_RESPONSE"
+    SERVER_CRASHED = "E_SERVER_CRASHED"
     SERVICE_UNAVAILABLE = "E_SERVICE_UNAVAILABLE"
     TOO_LARGE = "E_TOO_LARGE"
     TOO_MANY_REQUESTS = "E_TOO_MANY_REQUESTS"
@@ -141,6 +142,23 @@ class FileError(ComfyError):
     """A file cannot be read, written or named as asked. Nothing was left half done."""
 
     code = ErrorCode.FILE
+
+
+class ServerCrashedError(ComfyError):
+    """A server that this program had started ended by itself.
+
+    Args:
+        message: How it ended, and what it wrote last.
+        returncode: The exit code of its process; below 0, the number of the signal that killed it.
+        log: The last lines that it wrote.
+    """
+
+    code = ErrorCode.SERVER_CRASHED
+
+    def __init__(self, message: str, *, returncode: int, log: Sequence[str]) -> None:
+        super().__init__(message)
+        self.returncode = returncode
+        self.log = tuple(log)
 
 
 class InternalError(RuntimeError):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, final
 
 import trio
 
-from ._errors import InternalError
+from ._errors import DisconnectedError, InternalError, ServerUnreachableError
 from ._util import raise_saving_context
 
 if TYPE_CHECKING:
@@ -68,6 +68,59 @@ async def open_service_nursery() -> AsyncGenerator[trio.Nursery, None]:
             raise
     if block_error is not None:
         raise_saving_context(block_error)
+
+
+@final
+class BreakableBlock:
+    """A block that others may end with an error; made by `open_breakable_block`."""
+
+    def __init__(self, nursery: trio.Nursery) -> None:
+        self._nursery = nursery
+        self.scope = trio.CancelScope()
+        self.broken = trio.Event()
+        self.error: Exception | None = None
+
+    def break_off(self, error: Exception) -> None:
+        """End the block with an error. The first one counts."""
+        if self.error is None:
+            self.error = error
+            self.broken.set()
+            self.scope.cancel(type(error).__name__)
+
+    def break_off_when(self, event: trio.Event, error: Callable[[], Exception]) -> None:
+        """End the block with an error when something happens before its end."""
+
+        async def wait() -> None:
+            await event.wait()
+            self.break_off(error())
+
+        self._nursery.start_soon(wait)
+
+
+@asynccontextmanager
+async def open_breakable_block(grace: float) -> AsyncGenerator[BreakableBlock, None]:
+    """Open a block that others may end with an error of theirs, which comes out as it is.
+
+    A lost connection in the block is only the cause of such an error: it tells of the same thing.
+    Any other exception of the block goes first.
+
+    Args:
+        grace: Seconds that such an error may come after a lost connection.
+    """
+    async with open_service_nursery() as nursery:
+        block = BreakableBlock(nursery)
+        try:
+            with block.scope:
+                yield block
+        except (DisconnectedError, ServerUnreachableError) as error:
+            with trio.move_on_after(grace, shield=True):
+                await block.broken.wait()
+            if block.error is None:
+                raise
+            raise block.error from error
+        if block.scope.cancelled_caught:
+            assert block.error is not None
+            raise block.error
 
 
 async def map_concurrently(

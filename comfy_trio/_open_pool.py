@@ -11,7 +11,7 @@ import trio
 
 from ._breaker import BreakerPolicy
 from ._connection_state import ReconnectPolicy
-from ._nursery import open_service_nursery
+from ._nursery import open_breakable_block, open_service_nursery
 from ._pick import PickMode
 from ._pool import Pool
 from ._pool_server import KeeperOptions
@@ -19,13 +19,14 @@ from ._pool_server import KeeperOptions
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping
 
+    from ._local_server import LocalServer
     from ._pick import PickStrategy
     from ._pool_server import PoolServer
 
 
 @asynccontextmanager
 async def open_pool(
-    servers: Iterable[str | PoolServer] = (),
+    servers: Iterable[str | PoolServer | LocalServer] = (),
     *,
     mode: PickMode | PickStrategy = PickMode.PICK_ZERO,
     max_retries: int = 3,
@@ -49,7 +50,8 @@ async def open_pool(
 
     Leaving the block normally finishes what is in the pool. An exception or a cancellation cancels
     all of it, at the servers too, within ``close_timeout`` (and one second more, for connections
-    that do not close). Nothing stays behind: no task, no socket, no job of the pool at any server.
+    that do not close). Nothing stays behind: no task, no socket, no process, no job of the pool at
+    any server.
 
     No job is run twice to completion. One that failed because of its server is run again only when
     that attempt is over for certain: the server said so, or never had it, or is gone with its
@@ -57,7 +59,8 @@ async def open_pool(
     ``patience``.
 
     Args:
-        servers: Their addresses, or `PoolServer` where there is more to say of one.
+        servers: Their addresses, `PoolServer` where there is more to say of one, `LocalServer` for
+            one that the pool is to start.
         mode: How to choose among servers; see `Pool.mode`.
         max_retries: See `PoolJobOptions`. Default: 3.
         retry_delay: Seconds before a job is run again that failed because of its server; twice as
@@ -81,6 +84,8 @@ async def open_pool(
         close_timeout: Seconds for stopping jobs at servers. Default: 5.
 
     Raises:
+        ServerCrashedError: all servers are such that the pool starts, and none of them can be; the
+            block is cancelled then.
         ValueError: an address is none, two servers have one id, or a number makes no sense.
     """
     for name, value in [("max_retries", max_retries), ("retry_delay", retry_delay)]:
@@ -92,9 +97,10 @@ async def open_pool(
         raise ValueError(f"max_queued must be 1 at least, and is {max_queued!r}")
     pool: Pool | None = None
     try:
-        async with open_service_nursery() as nursery:
+        async with open_service_nursery() as nursery, open_breakable_block(0.0) as block:
             pool = Pool._create(
                 nursery,
+                block,
                 mode=mode,
                 breaker=breaker or BreakerPolicy(),
                 retry_delay=retry_delay,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar, final, overload
 from weakref import WeakSet
 
@@ -13,8 +14,17 @@ import trio
 from ._batch import Batch
 from ._breaker import Breaker, BreakerPolicy
 from ._dispatcher import Dispatcher
+from ._local_server import LocalServer
+from ._logging import logger
 from ._mailbox import Mailbox
-from ._pool_events import ModeChanged, PoolEvent, PoolOpened, ServerAdded, ServerRemoved
+from ._pool_events import (
+    LocalServerCrashed,
+    ModeChanged,
+    PoolEvent,
+    PoolOpened,
+    ServerAdded,
+    ServerRemoved,
+)
 from ._pool_job import PoolJob
 from ._pool_server import KeeperOptions, PoolServer, ServerKeeper
 from ._pool_statistics import PoolStatistics, pool_statistics
@@ -28,7 +38,9 @@ if TYPE_CHECKING:
     from typing import Unpack
 
     from ._client import Comfy
+    from ._errors import ServerCrashedError
     from ._mailbox import Subscription
+    from ._nursery import BreakableBlock
     from ._pick import PickMode, PickStrategy
     from ._pool_job import Ticket
     from ._profile import JobProfile
@@ -39,6 +51,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+LOCAL_URL = "http://127.0.0.1"
+"""What stands for the address of a server that the pool starts, until it has a port."""
 SUBSCRIBER_BOUND = 1000
 """Unread events that a subscriber may have; older ones are dropped for newer ones."""
 
@@ -51,6 +65,7 @@ class Pool(metaclass=NoPublicConstructor):
     def __init__(
         self,
         nursery: trio.Nursery,
+        block: BreakableBlock,
         *,
         mode: PickMode | PickStrategy,
         breaker: BreakerPolicy,
@@ -63,6 +78,7 @@ class Pool(metaclass=NoPublicConstructor):
         keeper_options: KeeperOptions,
     ) -> None:
         self._nursery = nursery
+        self._block = block
         self._breaker = breaker
         self._keeper_options = keeper_options
         self._dispatcher = Dispatcher(
@@ -109,7 +125,7 @@ class Pool(metaclass=NoPublicConstructor):
         """The servers, also those that are to be removed and still have jobs."""
         return tuple(self._keepers)
 
-    async def add(self, server: str | PoolServer) -> str:
+    async def add(self, server: str | PoolServer | LocalServer) -> str:
         """Add a server, and return its id. It has jobs from when it is connected.
 
         Raises:
@@ -143,13 +159,17 @@ class Pool(metaclass=NoPublicConstructor):
         keeper.leave(drain=drain)
         await keeper.gone.wait()
 
-    def _open(self, servers: Iterable[str | PoolServer]) -> None:
+    def _open(self, servers: Iterable[str | PoolServer | LocalServer]) -> None:
         for server in servers:
             self._add(server)
         self._emit(PoolOpened(self.server_ids))
 
-    def _add(self, given: str | PoolServer) -> ServerKeeper:
-        server = PoolServer(given) if isinstance(given, str) else given
+    def _add(self, given: str | PoolServer | LocalServer) -> ServerKeeper:
+        local = given if isinstance(given, LocalServer) else None
+        if isinstance(given, LocalServer):
+            server = PoolServer(LOCAL_URL, server_id=given.server_id, concurrency=given.concurrency)
+        else:
+            server = PoolServer(given) if isinstance(given, str) else given
         if server.server_id in self._keepers:
             raise ValueError(
                 f"the pool has a server {server.server_id!r} already; another server_id tells two"
@@ -164,14 +184,26 @@ class Pool(metaclass=NoPublicConstructor):
         keeper = ServerKeeper(server, seat, self._dispatcher, self._emit, self._keeper_options)
         self._dispatcher.seats[server.server_id] = seat
         self._keepers[server.server_id] = keeper
-        self._nursery.start_soon(self._keep, keeper)
+        self._nursery.start_soon(self._keep, keeper, local)
         return keeper
 
     @trio.lowlevel.enable_ki_protection
-    async def _keep(self, keeper: ServerKeeper) -> None:
-        await keeper.keep()
+    async def _keep(self, keeper: ServerKeeper, local: LocalServer | None) -> None:
+        await keeper.keep(local, partial(self._note_crash, keeper))
         del self._keepers[keeper.server.server_id]
         self._emit(ServerRemoved(keeper.server.server_id))
+
+    def _note_crash(
+        self, keeper: ServerKeeper, error: ServerCrashedError, restart_in: float | None
+    ) -> None:
+        server_id = keeper.server.server_id
+        logger.warning("%s: %s", server_id, error)
+        self._emit(LocalServerCrashed(server_id, error, restart_in))
+        keeper.bury("its process ended by itself")
+        if restart_in is None:
+            keeper.leave(drain=False)
+            if all(seat.leaving for seat in self._dispatcher.seats.values()):
+                self._block.break_off(error)
 
     # --- Jobs -------------------------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import attrs
 
 if TYPE_CHECKING:
+    from ._errors import ServerCrashedError
     from ._events import JobEvent
     from ._pick import PickMode, PickStrategy
     from ._util import JSONObject
@@ -72,6 +73,20 @@ class ServerReconnected:
     """The connection to a server is back."""
 
     server_id: str
+
+
+@attrs.frozen
+class LocalServerCrashed:
+    """A server that the pool had started ended by itself. Its jobs are run elsewhere.
+
+    Args:
+        restart_in: Seconds until it is started again; None if it is given up, because it did not
+            get ready for too often.
+    """
+
+    server_id: str
+    error: ServerCrashedError
+    restart_in: float | None
 
 
 @attrs.frozen
@@ -192,6 +207,7 @@ PoolEvent: TypeAlias = (
     | ServerUnreachable
     | ServerDisconnected
     | ServerReconnected
+    | LocalServerCrashed
     | ServerReady
     | ServerCooling
     | ServerLogged

@@ -17,6 +17,7 @@ from ._errors import (
     ResponseError,
 )
 from ._failover import is_refused
+from ._local_server import keep_process
 from ._logging import logger
 from ._pool_events import (
     ServerConnected,
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
     from ._client import Comfy
     from ._credentials import Credentials
     from ._dispatcher import Dispatcher
+    from ._errors import ServerCrashedError
+    from ._local_server import LocalServer, ProcessKeeper
     from ._pool_events import PoolEvent
     from ._seat import Seat
     from ._transport import Transport
@@ -149,33 +152,54 @@ class ServerKeeper:
             for attempt in list(self.seat.attempts):
                 attempt.stop(Stop.REMOVED)
 
+    def bury(self, reason: str) -> None:
+        """Have the jobs that are there run elsewhere: the process is gone."""
+        self._go_away(reason, refused=True)
+
     @trio.lowlevel.enable_ki_protection
-    async def keep(self) -> None:
-        """Connect, as often as it takes, and run jobs until the server is to leave."""
+    async def keep(
+        self,
+        local: LocalServer | None,
+        on_crash: Callable[[ServerCrashedError, float | None], None],
+    ) -> None:
+        """Connect, as often as it takes, and run jobs until the server is to leave.
+
+        Args:
+            local: How to start the server, if the pool is to.
+            on_crash: See `ProcessKeeper`.
+        """
         try:
-            for attempt in itertools.count(2):
-                try:
-                    await self._connect_and_serve()
-                except ComfyError as error:
-                    logger.warning("%s: not in the pool yet: %s", self.seat.server_id, error)
-                    self._emit(ServerUnreachable(self.seat.server_id, error))
-                if self._leaving.is_set():
-                    break
-                with trio.move_on_after(self._options.reconnect.pause(attempt)):
-                    await self._leaving.wait()
+            if local is None:
+                await self._keep_connected(None)
+            else:
+                async with keep_process(local, on_crash) as process:
+                    await self._keep_connected(process)
         finally:
             self._jobs.close()
             self._dispatcher.remove(self.seat)
             self.gone.set()
 
-    async def _connect_and_serve(self) -> None:
+    async def _keep_connected(self, process: ProcessKeeper | None) -> None:
+        for attempt in itertools.count(2):
+            try:
+                await self._connect_and_serve(process)
+            except ComfyError as error:
+                logger.warning("%s: not in the pool yet: %s", self.seat.server_id, error)
+                self._emit(ServerUnreachable(self.seat.server_id, error))
+            if self._leaving.is_set():
+                break
+            with trio.move_on_after(self._options.reconnect.pause(attempt)):
+                await self._leaving.wait()
+
+    async def _connect_and_serve(self, process: ProcessKeeper | None) -> None:
         server, options = self.server, self._options
         self._connecting = trio.CancelScope()
         if self._leaving.is_set():
             return
         with self._connecting:
+            url = server.url if process is None else await process.wait_ready()
             async with open_comfy(
-                server.url,
+                url,
                 credentials=server.credentials,
                 headers=server.headers,
                 user=server.user,

@@ -6,6 +6,7 @@ from ._pool_events import JobInterrupted as JobInterrupted
 from ._pool_events import JobStarted as JobStarted
 from ._pool_events import JobSucceeded as JobSucceeded
 from ._pool_events import JobsWaiting as JobsWaiting
+from ._pool_events import LocalServerCrashed as LocalServerCrashed
 from ._pool_events import ModeChanged as ModeChanged
 from ._pool_events import PoolEvent as PoolEvent
 from ._pool_events import PoolIdle as PoolIdle

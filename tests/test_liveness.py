@@ -133,6 +133,8 @@ async def test_a_socket_that_went_deaf_costs_one_job_its_frames(
     await go_deaf(comfy, server)
     before = upgrades(server)
     assert (await comfy.run(prompts.image()))["9"]
+    await comfy.wait_connection_state(ConnectionState.RECONNECTING)
+    await comfy.wait_connection_state(ConnectionState.CONNECTED)
     began = trio.current_time()
     for _ in range(5):
         async with comfy.open_job(prompts.slow(3)) as job:

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from ._http import json_reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -33,11 +33,13 @@ class InfoRoutes:
         version: What the server can do.
         object_info: Makes the declarations of the node types.
         max_upload_size: Told among the features, in bytes.
+        arguments: Told of the machine.
     """
 
     version: PlayedVersion
     object_info: Callable[[], JSONObject]
     max_upload_size: int
+    arguments: Sequence[str]
 
     def routes(self) -> list[Route]:
         """The routes, without ``/api``."""
@@ -75,7 +77,7 @@ class InfoRoutes:
             "python_version": sys.version,
             "pytorch_version": "none (embedded server)",
             "embedded_python": False,
-            "argv": ["main.py", "--cpu"],
+            "argv": ["main.py", *self.arguments],
         }
         if self.version.package_versions:
             system["comfy_package_versions"] = []

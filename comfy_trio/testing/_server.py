@@ -38,7 +38,7 @@ from ._versions import DEFAULT_VERSION, capabilities
 from ._websocket import WebSocketRoute
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
     from os import PathLike
 
     from ._extension import Extension
@@ -201,6 +201,7 @@ async def open_embedded_server(
     max_upload_size: int = MAX_UPLOAD_SIZE,
     multi_user: bool = False,
     assets: bool = False,
+    arguments: Sequence[str] = ("--cpu",),
 ) -> AsyncGenerator[EmbeddedServer, None]:
     """Run a ComfyUI in this process, reachable through memory.
 
@@ -222,6 +223,7 @@ async def open_embedded_server(
             Versions before 0.17 have no such option: those from 0.9 on always do. Scans for files
             take no time, and hashes are BLAKE3 only where the package ``blake3`` is installed:
             elsewhere, BLAKE2b digests go by that name.
+        arguments: The command line arguments that the server tells it was started with.
 
     Raises:
         ValueError: `version` is no version, or too old a one.
@@ -256,7 +258,7 @@ async def open_embedded_server(
         file_routes = FileRoutes(can, files, max_upload_size, uploads)
         routes = [
             *PromptRoutes(engine, info, custom, max_upload_size).routes(),
-            *InfoRoutes(can, info, max_upload_size).routes(),
+            *InfoRoutes(can, info, max_upload_size, arguments).routes(),
             *ModelRoutes(info, files).routes(),
             *packs.routes(),
             *file_routes.routes(),
