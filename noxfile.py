@@ -25,7 +25,7 @@ def lint(session: nox.Session) -> None:
     session.install(*groups("lint"))
     session.run("ruff", "check", ".", *session.posargs)
     session.run("ruff", "format", "--check", ".")
-    patterns = ("comfy_trio/**/*.py", "codegen/*.py", "tests/*.py")
+    patterns = ("comfy_trio/**/*.py", "codegen/*.py", "examples/*.py", "tests/*.py")
     paths = [path for pattern in patterns for path in Path().glob(pattern)]
     # It takes a second or two a file, and what is neither async nor speaks of trio breaks no rule.
     sources = [str(path) for path in paths if ASYNC.search(path.read_text(encoding="utf-8"))]
@@ -85,7 +85,15 @@ def bench(session: nox.Session) -> None:
     """Numbers: each beside the barest hand-written code, in one run, as a ratio."""
     session.install(".[cli]")
     session.run("python", "tests/bench.py", *session.posargs)
+    session.notify("bench_pool", posargs=[])
     session.notify("bench_files", posargs=[])
+
+
+@nox.session
+def bench_pool(session: nox.Session) -> None:
+    """What the pool costs, beside a dispatcher written by hand: time, memory, fairness."""
+    session.install(ALL_EXTRAS, *groups("test"))
+    session.run("python", "tests/bench_pool.py", *session.posargs)
 
 
 @nox.session

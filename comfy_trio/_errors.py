@@ -158,7 +158,7 @@ class ServerCrashedError(ComfyError):
     def __init__(self, message: str, *, returncode: int, log: Sequence[str]) -> None:
         super().__init__(message)
         self.returncode = returncode
-        self.log = tuple(log)
+        self.log: tuple[str, ...] = tuple(log)
 
 
 class InternalError(RuntimeError):
@@ -556,7 +556,7 @@ class WentMissingError(JobError):
         disappearance: Disappearance = Disappearance.UNKNOWN,
     ) -> None:
         super().__init__(message, prompt_id=prompt_id)
-        self.disappearance = disappearance
+        self.disappearance: Disappearance = disappearance
 
 
 class FailedCacheError(JobError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 KEPT_LINES: Final = 1000
 SHOWN_LINES: Final = 20
 LONGEST_LINE: Final = 4000
+COLORS: Final = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+"""Sequences with which 0.27 colours its lines, in pipes too."""
 POLL: Final = 0.2
 """Seconds between two questions to a server whether it is ready."""
 PORT_ATTEMPTS: Final = 5
@@ -193,7 +196,8 @@ class _Log:
         if len(self._rest) > LONGEST_LINE:
             whole, self._rest = [*whole, self._rest], b""
         for raw in whole:
-            line = raw[:LONGEST_LINE].decode("utf-8", "replace").rstrip()
+            text = raw[:LONGEST_LINE].decode("utf-8", "replace")
+            line = COLORS.sub("", text).rstrip()
             if line:
                 self.lines.append(line)
                 for mailbox in self._mailboxes:
@@ -222,15 +226,17 @@ class LocalChild:
     process: trio.Process
 
     def __init__(self, command: LocalCommand, port: int, scratch: Path) -> None:
-        self.url = f"http://127.0.0.1:{port}"
-        self.log = _Log()
-        self.ended = trio.Event()
+        self.url: str = f"http://127.0.0.1:{port}"
+        self.log: _Log = _Log()
+        self.ended: trio.Event = trio.Event()
         self._command = command
         self.port = port
         self._scratch = scratch
 
     @trio.lowlevel.enable_ki_protection
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(  # noqa: ASYNC114  # the call that starts it waits for it
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
         """Start it, and read what it writes until it is over."""
         command = self._command
         self.process = await trio.lowlevel.open_process(

@@ -76,8 +76,8 @@ class BreakableBlock:
 
     def __init__(self, nursery: trio.Nursery) -> None:
         self._nursery = nursery
-        self.scope = trio.CancelScope()
-        self.broken = trio.Event()
+        self.scope: trio.CancelScope = trio.CancelScope()
+        self.broken: trio.Event = trio.Event()
         self.error: Exception | None = None
 
     def break_off(self, error: Exception) -> None:

@@ -50,18 +50,27 @@ class Seat:
 
     def breaker_state(self) -> BreakerState:
         """Tell what the breaker lets through."""
+        if self.breaker.openings == 0:  # without a look at the clock: this is asked all the time
+            return BreakerState.CLOSED
         return self.breaker.state(trio.current_time())
 
     def is_able(self) -> bool:
         """Tell whether it is given jobs at all, now or when it is done with others."""
-        usable = self.connected and not self.leaving
-        return usable and self.breaker_state() is not BreakerState.OPEN
+        if not self.connected or self.leaving:
+            return False
+        return self.breaker_state() is not BreakerState.OPEN
 
     def is_free(self) -> bool:
         """Tell whether it can be given a job now."""
-        probing = self.breaker_state() is BreakerState.HALF_OPEN
-        limit = 1 if probing else self.concurrency
-        return self.is_able() and len(self.attempts) < limit
+        if not self.connected or self.leaving or len(self.attempts) >= self.concurrency:
+            return False
+        match self.breaker_state():
+            case BreakerState.CLOSED:
+                return True
+            case BreakerState.HALF_OPEN:
+                return not self.attempts
+            case BreakerState.OPEN:
+                return False
 
     def obstacle(self, requirements: Requirements) -> str | None:
         """Return why it will never run a job of such requirements; None if it may."""

@@ -25,7 +25,7 @@ PORT = int(sys.argv[sys.argv.index("--port") + 1])
 
 
 async def main():
-    print("Starting server", flush=True)
+    print("\\x1b[32m[INFO]\\x1b[0m Starting server", flush=True)
     print("GPU", os.environ.get("CUDA_VISIBLE_DEVICES"), flush=True)
     if "crash" in FAKE:
         raise RuntimeError("no module named torch")

@@ -54,7 +54,7 @@ class Farm:
 
 @asynccontextmanager
 async def open_farm(
-    names: str = "abc",
+    names: Iterable[str] = "abc",
     nodes: Callable[[str], Iterable[NodeType]] = lambda name: (),
     **options: Any,
 ) -> AsyncGenerator[Farm, None]:

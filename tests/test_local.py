@@ -45,7 +45,7 @@ async def test_it_runs_jobs_and_is_gone_then(checkout: Path) -> None:
             assert is_alive(local.pid)
             assert repr(local) == f"<LocalComfy {local.url}, process {local.pid}>"
     assert not is_alive(local.pid)
-    assert "Starting server" in local.log
+    assert "[INFO] Starting server" in local.log
 
 
 async def test_a_gpu_is_pinned_and_the_environment_is_passed_on(

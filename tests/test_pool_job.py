@@ -25,7 +25,7 @@ from comfy_trio.pool import JobFailed, JobInterrupted, JobStarted, JobSucceeded,
 from comfy_trio.testing import NodeResult, NodeType
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import Sequence
 
     from trio.testing import MockClock
 
@@ -38,11 +38,13 @@ async def read(job: PoolJob[Any]) -> list[PoolJobEvent]:
     return [event async for event in job.events()]
 
 
-async def until_idle(events: Subscription[PoolEvent]) -> AsyncIterator[PoolEvent]:
+async def until_idle(events: Subscription[PoolEvent]) -> list[PoolEvent]:
+    seen: list[PoolEvent] = []
     async for event in events:
-        yield event
+        seen.append(event)
         if isinstance(event, PoolIdle):
-            return
+            break
+    return seen
 
 
 def kinds(events: list[PoolJobEvent]) -> list[str]:
@@ -131,7 +133,7 @@ async def test_a_job_that_no_server_can_have_is_told_of_too(autojump_clock: Mock
         assert isinstance(told, JobFailed)
         assert isinstance(told.error, WorkflowNotSupportedError)
         assert (told.server_id, told.attempt, told.will_retry) == (None, 0, False)
-        assert told in [event async for event in until_idle(events)]
+        assert told in await until_idle(events)
         with pytest.raises(WorkflowNotSupportedError, match="a: it is excluded for this job"):
             await job.wait()
 

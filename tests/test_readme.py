@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 import trio
-from examples import readme_blocks, readme_examples
 from PIL import Image
 from prompts import node
 from templates import object_info
@@ -25,6 +24,7 @@ from comfy_trio import Comfy, PromptBuilder, Workflow, validate
 from comfy_trio._replies import get
 from comfy_trio._util import as_object
 from comfy_trio.testing import open_embedded_server
+from examples import readme_blocks, readme_examples
 
 if TYPE_CHECKING:
     from trio.testing import MockClock

@@ -1,0 +1,252 @@
+"""What the pool costs, beside a dispatcher written by hand: one channel, one task per server.
+
+``nox -s bench_pool`` runs it over embedded servers in memory. The two sides take turns, so that a
+noisy machine is noisy to both.
+"""
+
+from __future__ import annotations
+
+import gc
+import itertools
+import time
+import tracemalloc
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import trio
+from bench import report
+from pools import open_farm, open_pool_of
+from prompts import node
+from trio.testing import MockClock
+
+from comfy_trio import PickMode, Workflow, open_comfy
+from comfy_trio.testing import NodeResult, NodeType
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+
+    from pools import Farm
+
+    from comfy_trio import Comfy
+    from comfy_trio.testing import NodeRun
+
+JOBS = 10_000
+MANY_JOBS = 100_000
+RUNS = 300
+ROUNDS = 3
+HELD = 2_000
+NAMES = [f"s{number}" for number in range(64)]
+
+_numbers = itertools.count()
+
+
+async def nothing(comfy: Comfy) -> None:
+    """A job that costs nothing."""
+    await trio.lowlevel.checkpoint()
+
+
+def workflow() -> Workflow:
+    """A job that costs as little as one can, and is no other's."""
+    return Workflow({"1": node("Tick", number=next(_numbers))})
+
+
+class Ticks:
+    """When each server began and ended its jobs."""
+
+    def __init__(self) -> None:
+        self.gaps: list[float] = []
+        self._ended: dict[str, float] = {}
+
+    def nodes(self, name: str) -> list[NodeType]:
+        """The class of nodes that take the time, for one server."""
+
+        async def run(node_run: NodeRun, *, number: int) -> NodeResult:
+            if name in self._ended:
+                self.gaps.append(1000 * (time.perf_counter() - self._ended[name]))
+            await trio.lowlevel.checkpoint()
+            self._ended[name] = time.perf_counter()
+            return NodeResult(ui={})
+
+        number: dict[str, list[Any]] = {"number": ["INT", {}]}
+        return [NodeType(class_type="Tick", run=run, required=number, output_node=True)]
+
+
+@asynccontextmanager
+async def by_hand(
+    farm: Farm, run: Callable[[Comfy, Any], Awaitable[None]]
+) -> AsyncGenerator[Callable[[Iterable[Any]], Awaitable[None]], None]:
+    """The dispatcher of a program that has no pool."""
+    async with AsyncExitStack() as stack:
+        clients = [
+            await stack.enter_async_context(open_comfy(server.url, transport=server.transport))
+            for server in farm.servers.values()
+        ]
+
+        async def run_all(works: Iterable[Any]) -> None:
+            send, receive = trio.open_memory_channel[Any](float("inf"))
+            for work in works:
+                send.send_nowait(work)
+            send.close()
+
+            async def work_off(comfy: Comfy) -> None:
+                async for work in receive:
+                    await run(comfy, work)
+
+            async with trio.open_nursery() as nursery:
+                for comfy in clients:
+                    nursery.start_soon(work_off, comfy)
+
+        yield run_all
+
+
+# --- Dispatching ----------------------------------------------------------------------------------
+
+
+async def time_dispatch(servers: int) -> None:
+    """How long the pool takes over a job that takes no time, with 10,000 of them in its queue."""
+
+    async def call(comfy: Comfy, work: Callable[[Comfy], Awaitable[None]]) -> None:
+        await work(comfy)
+
+    ours: list[float] = []
+    bare: list[float] = []
+    async with open_farm(NAMES[:servers]) as farm:
+        for _ in range(ROUNDS):
+            async with open_pool_of(farm, mode=PickMode.PICK_ROUTINE) as pool:
+                await trio.sleep(1)  # all are connected
+                start = time.perf_counter()
+                for _ in range(JOBS):
+                    await pool.submit(nothing)
+                await pool._dispatcher.wait_idle()
+                ours.append(1e6 * (time.perf_counter() - start) / JOBS)
+            async with by_hand(farm, call) as run_all:
+                start = time.perf_counter()
+                await run_all([nothing] * JOBS)
+                bare.append(1e6 * (time.perf_counter() - start) / JOBS)
+    report(f"dispatching a job, {servers} servers", ours, bare, "us")
+
+
+async def time_runs(servers: int) -> None:
+    """How long a workflow takes from the queue to its result, all told."""
+
+    async def run(comfy: Comfy, work: Workflow) -> None:
+        await comfy.run(work)
+
+    ours: list[float] = []
+    bare: list[float] = []
+    ticks = Ticks()
+    async with open_farm(NAMES[:servers], ticks.nodes) as farm:
+        for _ in range(ROUNDS):
+            async with open_pool_of(farm) as pool:
+                await trio.sleep(1)
+                start = time.perf_counter()
+                await pool.map([workflow() for _ in range(RUNS)])
+                ours.append(1000 * (time.perf_counter() - start) / RUNS)
+            async with by_hand(farm, run) as run_all:
+                start = time.perf_counter()
+                await run_all([workflow() for _ in range(RUNS)])
+                bare.append(1000 * (time.perf_counter() - start) / RUNS)
+    report(f"a tiny workflow, {servers} servers", ours, bare, "ms")
+
+
+async def time_gaps() -> None:
+    """How long a server waits from the end of a job to the beginning of the next one."""
+
+    async def run(comfy: Comfy, work: Workflow) -> None:
+        await comfy.run(work)
+
+    gaps: dict[int, list[float]] = {}
+    for concurrency in (0, 1, 2):
+        ticks = Ticks()
+        async with open_farm("a", ticks.nodes) as farm:
+            works = [workflow() for _ in range(RUNS)]
+            if concurrency:
+                mode = PickMode.PICK_ROUTINE
+                async with open_pool_of(farm, concurrency=concurrency, mode=mode) as pool:
+                    await pool.map(works)
+            else:
+                async with by_hand(farm, run) as run_all:
+                    await run_all(works)
+        gaps[concurrency] = ticks.gaps
+    report("from a job's end to the next one's beginning", gaps[1], gaps[0], "ms")
+    report("the same, with a second job in its queue", gaps[2], gaps[0], "ms")
+
+
+# --- Memory ---------------------------------------------------------------------------------------
+
+
+def traced() -> int:
+    """The bytes that are in use."""
+    gc.collect()
+    return tracemalloc.get_traced_memory()[0]
+
+
+async def measure_queue() -> None:
+    """How many bytes a job takes that waits, beside those of its workflow."""
+    tracemalloc.start()
+    async with open_farm(["a"]) as farm:
+        farm["a"].stop()
+        before = traced()
+        copies = [workflow() for _ in range(HELD)]
+        alone = (traced() - before) / HELD
+        del copies
+        async with open_pool_of(farm) as pool:
+            await trio.sleep(1)
+            before = traced()
+            async with pool.open_batch(()) as _:
+                jobs = [await pool.submit(workflow()) for _ in range(HELD)]
+            queued = (traced() - before) / HELD
+            for job in jobs:
+                await job.cancel()
+            farm["a"].start()
+    tracemalloc.stop()
+    report("a queued job, beside its workflow", [queued - alone], [alone], "bytes")
+
+
+async def measure_growth() -> None:
+    """How many bytes are in use after 100,000 jobs, beside 10,000."""
+
+    async def run(pool: Any, count: int) -> int:
+        async with pool.open_batch(itertools.repeat(nothing, count)) as batch:
+            async for item in batch:
+                item.unwrap()
+        return traced()
+
+    tracemalloc.start()
+    async with open_farm(["a", "b"]) as farm, open_pool_of(farm) as pool:
+        few = await run(pool, JOBS)
+        many = await run(pool, MANY_JOBS - JOBS)
+    tracemalloc.stop()
+    report(f"in use after {MANY_JOBS:,} jobs, and {JOBS:,}", [many / 1e6], [few / 1e6], "MB")
+
+
+async def measure_fairness() -> None:
+    """How many jobs each of eight servers has had, the most beside the fewest."""
+    ticks = Ticks()
+    async with open_farm(NAMES[:8], ticks.nodes) as farm:
+        async with open_pool_of(farm, mode=PickMode.PICK_ROUTINE) as pool:
+            await trio.sleep(1)
+            await pool.map([workflow() for _ in range(RUNS)])
+        counts = [len(ids) for ids in farm.completed().values()]
+    report("jobs per server by round robin", [max(counts)], [min(counts)], "jobs")
+
+
+def main() -> None:
+    """Print the table."""
+    print(f"{'':<44} {'pool':>10} {'by hand':>10} {'':<10}  ratio")
+    for servers in (1, 8, 64):
+        run(time_dispatch, servers)
+    for servers in (1, 8, 64):
+        run(time_runs, servers)
+    run(time_gaps)
+    for measure in (measure_queue, measure_growth, measure_fairness):
+        run(measure)
+
+
+def run(function: Callable[..., Awaitable[None]], *arguments: Any) -> None:
+    """Run one measurement, in virtual time, in which nothing is waited for."""
+    trio.run(function, *arguments, clock=MockClock(autojump_threshold=0))
+
+
+if __name__ == "__main__":
+    main()
