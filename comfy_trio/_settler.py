@@ -131,6 +131,10 @@ class JobSettler:
 
     async def settle(self, tracker: JobTracker) -> None:
         """Wait until a job is over, and find out how it ended. Raises nothing, likewise."""
+        await self._settle(tracker)
+        await self._exchange_if_deaf(tracker)
+
+    async def _settle(self, tracker: JobTracker) -> None:
         misses = failures = 0
         while not tracker.ended.is_set():
             await tracker.wait_for_end_signs()
