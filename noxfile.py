@@ -81,6 +81,14 @@ def real(session: nox.Session) -> None:
 
 
 @nox.session
+def simulate(session: nox.Session) -> None:
+    """The client in a hard world: `-- --seeds 10000` worlds, each from its seed."""
+    session.install(ALL_EXTRAS, *groups("test"))
+    session.chdir("tests")
+    session.run("python", "-m", "simulation", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Numbers: each beside the barest hand-written code, in one run, as a ratio."""
     session.install(".[cli]")

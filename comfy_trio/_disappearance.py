@@ -25,8 +25,8 @@ def explain_disappearance(
         heard_throughout: Whether the WebSocket was there, and told of things, since it was sent.
             Then the server was not restarted, and would have told that the job began.
         refused: Whether a connection was refused meanwhile: no process had the port.
-        keeps_history: Whether the history still holds a job that was in it before; None if nobody
-            knows of one. A restart leaves none.
+        keeps_history: Whether the history still holds a job that was in it before this one was
+            sent; None if nobody knows of one. A restart leaves none.
     """
     if refused:
         return Disappearance.RESTARTED

@@ -80,6 +80,7 @@ class JobSettler:
 
     async def post(self, tracker: JobTracker, request: Request) -> None:
         """Give a job to the server. Raises nothing: the tracker tells."""
+        tracker.witness = self._in_history
         try:
             with tracker.posting:
                 reply = await self._http.request(request)
@@ -169,20 +170,21 @@ class JobSettler:
 
     async def _give_up_missing(self, tracker: JobTracker) -> None:
         """End a job of which the server knows nothing, and tell why, as far as it tells."""
-        if tracker.state.cancelling:
+        began = tracker.state.phase not in (Phase.SUBMITTED, Phase.PENDING)
+        if tracker.state.cancelling and not began:
             tracker.feed(Gone(dequeued=True))
             return
         keeps_history: bool | None = None
-        if self._in_history is not None:
+        if tracker.witness is not None:
             with suppress(ComfyError):
-                keeps_history = await self._lookup.history(self._in_history) is not None
-        connection, began = self._connection, tracker.began
+                keeps_history = await self._lookup.history(tracker.witness) is not None
+        connection, since = self._connection, tracker.began
         # A host that was switched off and on again took nothing back on its socket.
-        alive = await connection.probe() and connection.heard_since(began)
+        alive = await connection.probe() and connection.heard_since(since)
         how = explain_disappearance(
-            began=tracker.state.phase not in (Phase.SUBMITTED, Phase.PENDING),
+            began=began,
             heard_throughout=alive and tracker.state.gap is None,
-            refused=connection.refused_since(began),
+            refused=connection.refused_since(since),
             keeps_history=keeps_history,
         )
         tracker.feed(Gone(how=how))

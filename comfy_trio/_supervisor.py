@@ -14,6 +14,7 @@ from ._errors import (
     ComfyError,
     CredentialsError,
     DisconnectedError,
+    ResponseError,
     ServerUnreachableError,
 )
 from ._logging import logger
@@ -292,8 +293,10 @@ class JobSupervisor:
                 break
             try:
                 await self.cancel([tracker.prompt_id for tracker in stopping])
-            except (ServerUnreachableError, DisconnectedError):
-                if attempt >= ATTEMPTS:
+            except (ServerUnreachableError, DisconnectedError, ResponseError) as error:
+                # A proxy may stumble for a moment; what the server itself refuses, it refuses.
+                refused = isinstance(error, ResponseError) and error.status < 500
+                if refused or attempt >= ATTEMPTS:
                     raise
             with trio.move_on_after(retry_pause(attempt)):
                 for tracker in stopping:

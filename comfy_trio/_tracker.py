@@ -45,6 +45,8 @@ class JobTracker:
         """Whether the server should be asked where the job is."""
         self.began: float = trio.current_time()
         self.last_heard: float = self.began
+        self.witness: str | None = None
+        """A job that the history held before this one was sent; no restart leaves it there."""
         self.on_news: Callable[[JobEvent, float], None] | None = None
         """Called with what the job tells, and when. Must not raise."""
         self._turn = trio.Event()

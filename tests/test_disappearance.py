@@ -122,3 +122,14 @@ async def test_a_host_that_was_switched_off_and_on(
     server.restart()
     server.faults.resume_reading()
     assert await missing(job) is not D.FORGOTTEN
+
+
+async def test_a_job_that_ended_after_the_restart_is_no_witness(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    job = await comfy.submit(prompts.slow())
+    await trio.sleep(1)
+    server.faults.answer("GET /history/{prompt_id}", 502, times=2)
+    server.restart()
+    assert (await comfy.run(prompts.image()))["9"]
+    assert await missing(job) is D.UNKNOWN

@@ -15,6 +15,7 @@ from comfy_trio import (
     DisconnectedError,
     EnqueueFailedError,
     ExecutionFailedError,
+    ExecutionInterruptedError,
     ReconnectPolicy,
     ServerUnreachableError,
     WentMissingError,
@@ -373,3 +374,32 @@ async def test_a_socket_that_is_dead_unnoticed(
     assert await comfy._session.connection.probe()
     server.faults.drop_sockets()
     assert not await comfy._session.connection.probe()
+
+
+@pytest.mark.parametrize("status", [502, 503, 504])
+async def test_a_proxy_that_stumbles_while_a_job_is_stopped(
+    status: int, autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    with trio.move_on_after(1):
+        async with comfy.open_job(prompts.slow(100)):
+            server.faults.answer("*", status, times=6)
+            await trio.sleep_forever()
+    assert server.statistics().running == 0
+    job = await comfy.submit(prompts.slow(100))
+    server.faults.answer("*", status, times=6)
+    await job.cancel()
+    with pytest.raises(ExecutionInterruptedError):
+        await job.wait()
+
+
+async def test_a_job_that_began_was_not_cancelled_before_that(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    job = await comfy.submit(prompts.slow(100))
+    await trio.sleep(1)
+    server.faults.drop_sockets()
+    server.restart()
+    with trio.move_on_after(5):
+        await job.cancel()
+    with pytest.raises(WentMissingError):
+        await job.wait()

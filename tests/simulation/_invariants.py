@@ -1,0 +1,125 @@
+"""What must hold, whatever happens.
+
+1. Every job ends exactly once, with the outcome that the server truly had.
+2. No job is accepted twice.
+3. A result is that of the job that it was asked for.
+4. What is told to have failed before the server had it never runs.
+5. A job that is told to be gone is gone: with a restart, or because a person removed it.
+6. A person's interruption is told as such, and ours as ours.
+7. What is cancelled in fair weather is not queued and does not run when the cancellation is over.
+8. Jobs of strangers are never stopped.
+9. When a client is closed, it holds no task, no socket and no request.
+10. Nothing hangs: a world ends within a bound of virtual time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from comfy_trio import (
+    Disappearance,
+    DisconnectedError,
+    EnqueueFailedError,
+    ExecutionFailedError,
+    ExecutionInterruptedError,
+    JobResult,
+    ResponseError,
+    ServerUnreachableError,
+    WentMissingError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+NEVER_ENDS = 20_000.0
+"""Seconds of virtual time after which something hangs."""
+
+NOT_SENT = (ServerUnreachableError, DisconnectedError, EnqueueFailedError, ResponseError)
+
+
+@attrs.define(eq=False)
+class Truth:
+    """What the server did with one job, and what its client was told."""
+
+    number: int
+    fails: bool = False
+    stranger: bool = False
+    accepted: int = 0
+    completed: int = 0
+    raised: int = 0
+    interrupted: int = 0
+    lost: set[str] = attrs.field(factory=set[str])
+    """Why the server may know nothing of it: ``restart``, ``dequeued``, ``forgotten``."""
+    meddled: bool = False
+    """Whether a person interrupted it."""
+    cancelled: bool = False
+    told: list[object] = attrs.field(factory=list[object])
+    """How it ended, for its client: a result, an exception, or ``cancelled``."""
+
+
+class Violation(AssertionError):
+    """Something does not hold."""
+
+
+def require(holds: bool, what: str, truth: Truth) -> None:
+    """Raise unless something holds."""
+    if not holds:
+        raise Violation(f"{what}: {truth}")
+
+
+def check(truths: Iterable[Truth]) -> None:
+    """Compare what clients were told with what was true.
+
+    Raises:
+        Violation: the two differ.
+    """
+    for truth in truths:
+        if truth.stranger:
+            excused = truth.meddled or "restart" in truth.lost
+            require(not truth.interrupted or excused, "a stranger's job was stopped", truth)
+            continue
+        require(truth.accepted <= 1, "accepted twice", truth)
+        require(len(truth.told) == 1, "ended not once", truth)
+        _check_outcome(truth, truth.told[0])
+
+
+def _check_outcome(truth: Truth, told: object) -> None:
+    match told:
+        case "cancelled":
+            require(truth.cancelled, "nobody cancelled it", truth)
+        case JobResult():
+            require(told["1"]["text"] == [str(truth.number)], "the result of another job", truth)
+            require(truth.completed == 1, "a result that never was", truth)
+        case ExecutionFailedError():
+            require(truth.raised == 1, "a failure that never was", truth)
+        case ExecutionInterruptedError():
+            if told.by_us:
+                require(truth.cancelled, "nobody of us stopped it", truth)
+            else:
+                require(truth.meddled, "nobody else stopped it", truth)
+            # A result that went before anybody read it might never have been.
+            gone = bool(truth.lost)
+            require(not truth.completed or gone, "stopped, and yet complete", truth)
+        case WentMissingError():
+            require(bool(truth.lost), "it is not gone", truth)
+            _check_disappearance(truth, told.disappearance)
+        case Exception() if isinstance(told, NOT_SENT):
+            require(not truth.accepted or bool(truth.lost), "it was sent after all", truth)
+        case _:
+            require(False, f"an outcome that there should not be: {told!r}", truth)
+
+
+def _check_disappearance(truth: Truth, told: Disappearance) -> None:
+    match told:
+        case Disappearance.RESTARTED:
+            require("restart" in truth.lost, "there was no restart", truth)
+        case Disappearance.DEQUEUED:
+            require("dequeued" in truth.lost, "nobody dequeued it", truth)
+        case Disappearance.FORGOTTEN:
+            require("forgotten" in truth.lost, "nobody deleted it", truth)
+        case Disappearance.REMOVED:
+            require(bool(truth.lost & {"dequeued", "forgotten"}), "nobody removed it", truth)
+        case Disappearance.UNKNOWN:
+            pass
