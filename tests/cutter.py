@@ -1,0 +1,69 @@
+"""A TCP proxy that cuts connections: on demand, or when nothing goes through them for a while."""
+
+from __future__ import annotations
+
+import math
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import attrs
+import trio
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+
+@attrs.define(eq=False)
+class Cutter:
+    """Passes bytes on to a server.
+
+    Args:
+        server: Its URL.
+        idle: Seconds without any byte, in either direction, after which a connection is cut.
+    """
+
+    server: str
+    idle: float = math.inf
+    cuts: int = 0
+    _scopes: set[trio.CancelScope] = attrs.field(factory=set[trio.CancelScope], init=False)
+
+    @asynccontextmanager
+    async def listen(self) -> AsyncGenerator[str, None]:
+        """Serve on a free port of loopback; in the block is the URL to open."""
+        async with trio.open_nursery() as nursery:
+            listeners = await nursery.start(trio.serve_tcp, self._serve, 0)
+            yield f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
+            nursery.cancel_scope.cancel()
+
+    def cut(self) -> int:
+        """Cut all connections, and return how many."""
+        for scope in self._scopes:
+            scope.cancel()
+        return len(self._scopes)
+
+    async def _serve(self, client: trio.SocketStream) -> None:
+        target = urlsplit(self.server)
+        server = await trio.open_tcp_stream(target.hostname or "", target.port or 80)
+        async with client, server:
+            with trio.CancelScope() as scope:
+                self._scopes.add(scope)
+                try:
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon(self._pump, client, server, scope)
+                        nursery.start_soon(self._pump, server, client, scope)
+                finally:
+                    self._scopes.discard(scope)
+            self.cuts += scope.cancelled_caught
+
+    async def _pump(
+        self, source: trio.SocketStream, target: trio.SocketStream, scope: trio.CancelScope
+    ) -> None:
+        scope.deadline = trio.current_time() + self.idle
+        try:
+            async for data in source:
+                scope.deadline = trio.current_time() + self.idle
+                await target.send_all(data)
+            await target.send_eof()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            scope.cancel()
