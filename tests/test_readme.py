@@ -17,6 +17,7 @@ import pytest
 import trio
 from PIL import Image
 from prompts import node
+from readme import readme_blocks, readme_examples
 from templates import object_info
 
 from codegen.workflow_module import generate_workflow_module
@@ -24,7 +25,6 @@ from comfy_trio import Comfy, PromptBuilder, Workflow, validate
 from comfy_trio._replies import get
 from comfy_trio._util import as_object
 from comfy_trio.testing import open_embedded_server
-from examples import readme_blocks, readme_examples
 
 if TYPE_CHECKING:
     from trio.testing import MockClock

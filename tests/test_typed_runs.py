@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import trio.testing  # noqa: TC002  # pytest reads the annotations
 from handmade import EmptyImage, ImageInvert, PreviewImage, SaveImage
+from readme import readme_examples
 
 from comfy_trio import Comfy, EnqueueFailedError, Graph, Job, UnknownNode, Workflow, WorkflowError
 from comfy_trio.testing import EmbeddedServer  # noqa: TC001  # pytest reads the annotations
-from examples import readme_examples
 
 
 def saved(prefix: str = "typed", *, color: int = 1) -> SaveImage:

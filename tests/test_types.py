@@ -13,12 +13,12 @@ from pathlib import Path
 import comfy_nodes
 import pytest
 from prompts import node
+from readme import readme_blocks, readme_examples
 from scripts import template_prompts
 
 from codegen.nodes import generate_package
 from codegen.package import write
 from comfy_trio import transpile
-from examples import readme_blocks, readme_examples
 
 ROOT = Path(__file__).parent.parent
 PROGRAMS = Path(__file__).parent / "type_tests"
