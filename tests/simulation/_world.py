@@ -15,6 +15,7 @@ from comfy_trio import (
     DisconnectedError,
     JobResult,
     ReconnectPolicy,
+    ResponseError,
     ServerUnreachableError,
     open_comfy,
 )
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from comfy_trio import Job
     from comfy_trio.testing import EmbeddedServer, NodeRun
 
+UNASKED = (ServerUnreachableError, DisconnectedError, ResponseError)
+"""What a server that cannot be asked to stop a job comes to."""
 FAIR_AFTER = 25.0
 """Seconds without harm after which nothing harmed is on its way any more."""
 CALM = 60.0
@@ -262,7 +265,7 @@ class World:
         if not job.done:
             truth.cancelled = True
             self.history.note("client", f"cancels {truth.number} by its handle")
-            with trio.move_on_after(60), suppress(ServerUnreachableError, DisconnectedError):
+            with trio.move_on_after(60), suppress(*UNASKED):
                 await job.cancel()
         return await job.wait()
 
@@ -271,7 +274,8 @@ class World:
         try:
             return await job.wait()
         except trio.Cancelled:
-            with trio.move_on_after(5, shield=True):
+            # It may be that the server cannot be asked to; that it was cancelled counts.
+            with trio.move_on_after(5, shield=True), suppress(*UNASKED):
                 await job.cancel()
             raise
 
