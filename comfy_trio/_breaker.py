@@ -11,6 +11,8 @@ from enum import StrEnum
 
 import attrs
 
+from ._backoff import backoff
+
 
 class BreakerState(StrEnum):
     """What a breaker lets through."""
@@ -44,9 +46,7 @@ class BreakerPolicy:
 
     def pause(self, openings: int, chance: float) -> float:
         """Return how long a breaker stays open that is opened for the so-manieth time in a row."""
-        doublings = min(openings - 1, 64)  # a float has no room for more than 1023
-        pause = min(self.cooldown * 2.0**doublings, self.cap)
-        return pause * (1 - self.jitter * chance)
+        return backoff(self.cooldown, openings, cap=self.cap, jitter=self.jitter, chance=chance)
 
 
 @attrs.frozen

@@ -235,6 +235,7 @@ class Comfy(Namespaces, metaclass=NoPublicConstructor):
         """Wait until the WebSocket is in one of these states, and return that one.
 
         Raises:
+            ValueError: no state is named.
             trio.ClosedResourceError: the client's block is over.
         """
         return await self._session.connection.progress.wait(states)
@@ -371,7 +372,10 @@ class Comfy(Namespaces, metaclass=NoPublicConstructor):
         """
         session = self._session
         if isinstance(job, JobReference) and job.url != self.url:
-            raise ValueError(f"the job is at {job.url}, and this is a client of {self.url}")
+            raise ValueError(
+                f"the job is at {job.url}, and this is a client of {self.url}. If that is the same"
+                " server by another name, give its prompt_id alone"
+            )
         prompt_id = job if isinstance(job, str) else job.prompt_id
         tracker = session.supervisor.tracker_of(prompt_id)
         if tracker is None:
@@ -468,7 +472,7 @@ class Comfy(Namespaces, metaclass=NoPublicConstructor):
         """Return an iterator over every event of the server from now on; see `comfy_trio.wire`.
 
         It ends when the client's block does, or when the connection has failed; see
-        `ConnectionState.FAILED`. A reader
-        that falls more than 1000 events behind misses the oldest; it slows down nobody.
+        `ConnectionState.FAILED`. A reader that falls more than 1000 events behind misses the
+        oldest; it slows down nobody.
         """
         return self._session.subscribe().subscription()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from enum import Enum
 from typing import TYPE_CHECKING, Final, final
@@ -10,13 +11,13 @@ from weakref import WeakSet
 import attrs
 import trio
 
+from ._backoff import backoff
+from ._logging import logger
 from ._mailbox import Mailbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-MAX_DOUBLINGS: Final = 64
-"""How often a pause is doubled at most; a float has no room for more than 1023 times."""
 SUBSCRIBER_BOUND: Final = 1000
 """Unread changes that a subscriber may have; older ones are dropped for newer ones."""
 
@@ -75,19 +76,33 @@ class ReconnectPolicy:
 
     def pause(self, attempt: int) -> float:
         """Return the pause before an attempt, counted from 1."""
-        if self.pauses is not None:
-            return max(self.pauses(attempt), 0.0)
-        if attempt <= 1:
-            return 0.0
-        doublings = min(attempt - 2, MAX_DOUBLINGS)
-        return self._jittered(min(self.base * 2.0**doublings, self.cap))
+        own = self._own_pause(attempt)
+        if own is not None:
+            return own
+        return 0.0 if attempt <= 1 else self._backoff(self.base, attempt - 1)
 
     def late_pause(self, attempt: int) -> float:
         """Return the pause before an attempt after the connection failed."""
-        return self.pause(attempt) if self.pauses is not None else self._jittered(self.cap)
+        own = self._own_pause(attempt)
+        return self._backoff(self.cap, 1) if own is None else own
 
-    def _jittered(self, pause: float) -> float:
-        return pause * (1 - self.jitter * random.random())
+    def _backoff(self, first: float, attempt: int) -> float:
+        chance = random.random()
+        return backoff(first, attempt, cap=self.cap, jitter=self.jitter, chance=chance)
+
+    def _own_pause(self, attempt: int) -> float | None:
+        """Return what the user's own function says; None if there is none, or it fails."""
+        if self.pauses is None:
+            return None
+        try:
+            pause = float(self.pauses(attempt))
+        except Exception:
+            logger.exception("pauses of the ReconnectPolicy raised; the usual one is made instead")
+            return None
+        if math.isnan(pause):
+            logger.error("pauses of the ReconnectPolicy returned nan; the usual one is made")
+            return None
+        return max(pause, 0.0)
 
 
 @final
@@ -115,9 +130,12 @@ class ConnectionProgress:
         """Wait until the connection is in one of some states, and return that.
 
         Raises:
+            ValueError: there are no states.
             trio.ClosedResourceError: it is over, and was not to be waited for.
         """
         await trio.lowlevel.checkpoint()
+        if not states:
+            raise ValueError("name the states to wait for: of none, none is ever reached")
         while self.now.state not in states:
             if self.now.state is ConnectionState.DISCONNECTED:
                 raise trio.ClosedResourceError("this client's block is over")

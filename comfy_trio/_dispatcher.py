@@ -11,13 +11,14 @@ import itertools
 import math
 import random
 from collections import Counter, deque
-from typing import TYPE_CHECKING, Any, cast, final
+from typing import TYPE_CHECKING, Any, Final, cast, final
 
 import attrs
 import trio
 
+from ._backoff import backoff
 from ._breaker import BreakerState
-from ._failover import Verdict, retry_pause
+from ._failover import Verdict
 from ._logging import logger
 from ._pick import pick
 from ._pool_endings import cancellation, failure, interruption, unseen_end, unsupported
@@ -43,6 +44,10 @@ if TYPE_CHECKING:
     from ._requirements import Requirements
     from ._seat import Seat
     from ._weighted_channel import WeightedReceiveChannel
+
+MAX_RETRY_DELAY: Final = 30.0
+"""The longest pause between two attempts, in seconds."""
+RETRY_JITTER: Final = 0.3
 
 
 @final
@@ -297,7 +302,13 @@ class Dispatcher:
         if not pause or not self._retry_delay:
             self._return(ticket)
             return
-        seconds = retry_pause(self._retry_delay, ticket.failures, random.random())
+        seconds = backoff(
+            self._retry_delay,
+            ticket.failures,
+            cap=MAX_RETRY_DELAY,
+            jitter=RETRY_JITTER,
+            chance=random.random(),
+        )
         self._move(ticket, PoolJobStatus.PAUSING)
         ticket.pause = trio.CancelScope()
         self._nursery.start_soon(self._pause, ticket, ticket.pause, seconds)

@@ -149,15 +149,16 @@ class ServerCrashedError(ComfyError):
 
     Args:
         message: How it ended, and what it wrote last.
-        returncode: The exit code of its process; below 0, the number of the signal that killed it.
+        returncode: The exit code of its process; below 0, the number of the signal that killed it;
+            None if there was no process, because it could not be started.
         log: The last lines that it wrote.
     """
 
     code = ErrorCode.SERVER_CRASHED
 
-    def __init__(self, message: str, *, returncode: int, log: Sequence[str]) -> None:
+    def __init__(self, message: str, *, returncode: int | None, log: Sequence[str]) -> None:
         super().__init__(message)
-        self.returncode = returncode
+        self.returncode: int | None = returncode
         self.log: tuple[str, ...] = tuple(log)
 
 

@@ -76,10 +76,6 @@ OUT_OF_MEMORY: Final = ("outofmemory", "out of memory", "allocation on device", 
 """What exceptions of nodes say when the memory does not suffice, without regard to case."""
 DEVICE_TROUBLE: Final = ("cuda error", "hip error", "cudnn_status", "cublas_status")
 """What they say when the device itself is in trouble."""
-MAX_RETRY_DELAY: Final = 30.0
-"""The longest pause between two attempts, in seconds."""
-RETRY_JITTER: Final = 0.3
-MAX_DOUBLINGS: Final = 64
 CLIENT_AT_FAULT: Final = range(400, 500)
 TRY_LATER: Final = {408, 425, 429}
 """Statuses of that range that blame the server's load or a proxy's, not the request."""
@@ -175,15 +171,3 @@ def is_refused(error: BaseException) -> bool:
         else:
             return False
     return refused
-
-
-def retry_pause(delay: float, failures: int, chance: float) -> float:
-    """Return the pause before the next attempt, in seconds.
-
-    Args:
-        delay: The first pause; each is twice the one before.
-        failures: How many attempts failed so far, from 1.
-        chance: A random number from 0 to 1, so that jobs do not come back all at once.
-    """
-    longest = min(delay * 2.0 ** min(failures - 1, MAX_DOUBLINGS), MAX_RETRY_DELAY)
-    return longest * (1 - RETRY_JITTER * chance)

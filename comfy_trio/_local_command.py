@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from ._errors import ServerCrashedError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 OURS: Final = frozenset({"--listen", "--port", "--auto-launch", "--tls-keyfile", "--tls-certfile"})
 """Arguments that decide how the server is reached, and are not the caller's."""
+OPTIONS: Final = "comfy/cli_args.py"
+"""Where a checkout declares its arguments, which grew more with time."""
 GPU_VARIABLES: Final = (
     "CUDA_VISIBLE_DEVICES",
     "HIP_VISIBLE_DEVICES",
@@ -76,8 +80,9 @@ class LocalCommand:
                 the caller's.
         """
         checkout = Path(path).absolute()
-        if not (checkout / "main.py").is_file():
-            raise ValueError(f"{checkout} is no checkout of ComfyUI: it has no main.py")
+        for name in ("main.py", OPTIONS):
+            if not (checkout / name).is_file():
+                raise ValueError(f"{checkout} is no checkout of ComfyUI: it has no {name}")
         for argument in arguments:
             if (name := argument.partition("=")[0]) in OURS:
                 raise ValueError(f"arguments: {name} is decided by how the server is reached here")
@@ -98,7 +103,7 @@ class LocalCommand:
             scratch: An empty directory of this process alone. Two processes in one directory for
                 temporary files delete each other's, and a database is locked by one of them.
         """
-        options = (self.checkout / "comfy" / "cli_args.py").read_text(encoding="utf-8")
+        options = (self.checkout / OPTIONS).read_text(encoding="utf-8")
         own: dict[str, str] = {"--temp-directory": str(scratch)}
         if "--database-url" in options:
             own["--database-url"] = f"sqlite:///{scratch / 'comfyui.db'}"
@@ -109,6 +114,12 @@ class LocalCommand:
             *(part for name, value in own.items() if name not in given for part in (name, value)),
             *self.arguments,
         ]
+
+    def not_started(self, error: OSError) -> ServerCrashedError:
+        """Return the error for a process that there never was."""
+        return ServerCrashedError(
+            f"ComfyUI in {self.checkout} cannot be started: {error}", returncode=None, log=()
+        )
 
     def env(self) -> dict[str, str]:
         """Return the environment."""

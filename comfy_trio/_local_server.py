@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final, final
 import attrs
 import trio
 
+from ._backoff import backoff
 from ._errors import ServerCrashedError
-from ._local import open_child
 from ._local_command import LocalCommand
+from ._local_process import open_child
 from ._nursery import open_service_nursery
 
 if TYPE_CHECKING:
@@ -54,9 +55,9 @@ class LocalServer:
     stop_timeout: float = attrs.field(kw_only=True, default=10.0)
 
     def __attrs_post_init__(self) -> None:
-        self.command()
+        self._command()
 
-    def command(self) -> LocalCommand:
+    def _command(self) -> LocalCommand:
         """Return how it is started."""
         return LocalCommand.of(
             self.path,
@@ -109,11 +110,15 @@ class ProcessKeeper:
             except ServerCrashedError as error:
                 failures += 1
                 crash = error
-            self._ready = trio.Event()
+            except OSError as error:
+                failures += 1
+                crash = self._command.not_started(error)
+            if self._ready.is_set():  # whoever waits goes on to wait for the same one
+                self._ready = trio.Event()
             if failures >= MAX_FAILED_STARTS:
                 self._on_crash(crash, None)
                 return
-            pause = RESTART_PAUSE * 2.0 ** (failures - 1) if failures else 0.0
+            pause = backoff(RESTART_PAUSE, failures) if failures else 0.0
             self._on_crash(crash, pause)
             await trio.sleep(pause)
 
@@ -124,6 +129,6 @@ async def keep_process(
 ) -> AsyncGenerator[ProcessKeeper, None]:
     """Keep the process of a server running for as long as a block lasts; see `ProcessKeeper`."""
     async with open_service_nursery() as nursery:
-        keeper = ProcessKeeper(server.command(), on_crash)
+        keeper = ProcessKeeper(server._command(), on_crash)
         nursery.start_soon(keeper.run)
         yield keeper

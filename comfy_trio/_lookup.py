@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, final
 
 import trio
 
+from ._backoff import backoff
 from ._errors import DisconnectedError
 from ._routes._history import history_of, read_history_entry
 from ._routes._hosted import history_v2_of, read_history_v2, read_job_outcome
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 LONGEST_REPLY: Final = 60.0
 """Seconds after which a question to the server is asked again, because no reply may ever come: from
 a host that was switched off, nothing does. Twice as long each time, lest a slow one be cut off."""
-MAX_DOUBLINGS: Final = 20
 
 
 @final
@@ -80,7 +80,7 @@ class Lookup:
 
     async def _ask(self, request: Request, failures: int) -> Reply:
         """Wait for no reply for ever."""
-        with trio.move_on_after(LONGEST_REPLY * 2.0 ** min(failures, MAX_DOUBLINGS)):
+        with trio.move_on_after(backoff(LONGEST_REPLY, failures + 1)):
             return await self._http.request(request)
         raise DisconnectedError(f"no reply came to {request.method} {request.path}")
 

@@ -49,9 +49,9 @@ async def open_pool(
     it is; one that is down delays nobody, and joins when it comes up.
 
     Leaving the block normally finishes what is in the pool. An exception or a cancellation cancels
-    all of it, at the servers too, within ``close_timeout`` (and one second more, for connections
-    that do not close). Nothing stays behind: no task, no socket, no process, no job of the pool at
-    any server.
+    all of it, at the servers too, within ``close_timeout``; connections that do not close have one
+    second more, and servers that the pool started their ``stop_timeout``. Nothing stays behind: no
+    task, no socket, no process, no job of the pool at any server.
 
     No job is run twice to completion. One that failed because of its server is run again only when
     that attempt is over for certain: the server said so, or never had it, or is gone with its

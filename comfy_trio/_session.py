@@ -240,13 +240,16 @@ class Session:
         try:
             with trio.fail_after(self.options.connect_timeout):
                 require_comfyui(await self.http.request(QUEUE_LENGTH))
-                await nursery.start(self._read)
+                if self.options.require_websocket:
+                    await nursery.start(self._read)
         except trio.TooSlowError:
             raise ServerUnreachableError(
                 f"{self.address} did not answer within {self.options.connect_timeout} s."
                 " Is it ComfyUI, and not busy? A longer connect_timeout may help",
                 url=str(self.address),
             ) from None
+        if not self.options.require_websocket:
+            await nursery.start(self._read)  # goes on when its own first attempt is over
         nursery.start_soon(self.supervisor.watch)
         nursery.start_soon(self.connection.keep_alive)
         self._nursery = nursery

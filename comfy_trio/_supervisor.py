@@ -66,7 +66,6 @@ class JobSupervisor:
     """
 
     def __init__(self, http: HttpClient, stopper: Stopper, connection: Connection) -> None:
-        self._http = http
         self._lookup = Lookup(http)
         self._settler = JobSettler(
             http,
@@ -161,24 +160,26 @@ class JobSupervisor:
             follow: Whether to go on when the server has it; if not, its end is nobody's business
                 unless it is to be stopped by then.
         """
-        try:
+        with self._forgetting(tracker):
             try:
                 await self._settler.post(tracker, request)
             finally:
                 tracker.posted.set()
             if follow or tracker.state.cancelling:
                 await self._settler.settle(tracker)
-        finally:
-            del self._trackers[tracker.prompt_id]
-            self._running.discard(tracker.prompt_id)
 
     @trio.lowlevel.enable_ki_protection
     async def follow_job(self, tracker: JobTracker) -> None:
         """Bring a job to its end that somebody submitted earlier. Raises nothing, as `run_job`."""
         tracker.posted.set()
         tracker.suspect_end()  # what it told before this client heard of it was missed
-        try:
+        with self._forgetting(tracker):
             await self._settler.settle(tracker)
+
+    @contextmanager
+    def _forgetting(self, tracker: JobTracker) -> Generator[None]:
+        try:
+            yield
         finally:
             del self._trackers[tracker.prompt_id]
             self._running.discard(tracker.prompt_id)
@@ -312,11 +313,9 @@ class JobSupervisor:
         ours = [each for each in self._ours([prompt_id]) if not each.state.cancelling]
         with self._stopping(ours):
             interrupted = await self._stopper.interrupt(prompt_id)
-        if not interrupted:
+        if not interrupted:  # whoever stops it later, it is not this call
             for tracker in ours:
-                tracker.mark_cancelling(
-                    cancelling=False
-                )  # whoever stops it later, it is not this call
+                tracker.mark_cancelling(cancelling=False)
         return interrupted
 
     async def dequeue(self, prompt_ids: Sequence[str] | None) -> None:

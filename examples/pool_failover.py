@@ -48,12 +48,16 @@ async def embedded_server() -> AsyncGenerator[tuple[str, int]]:
     assert process.stdout is not None
     try:
         told = b""
-        while b"\n" not in told:
-            told += await process.stdout.receive_some()
+        async for data in process.stdout:
+            told += data
+            if b"\n" in told:  # "Listening   http://127.0.0.1:..."
+                break
+        else:
+            raise SystemExit("the embedded server did not start")
         yield told.split()[1].decode(), process.pid
     finally:
         process.kill()
-        with trio.CancelScope(shield=True):
+        with trio.move_on_after(5, shield=True):
             await process.wait()
 
 

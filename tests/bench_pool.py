@@ -51,24 +51,41 @@ def workflow() -> Workflow:
 
 
 class Ticks:
-    """When each server began and ended its jobs."""
+    """What each server waits for from the end of a job on: the next POST, and the next job."""
 
     def __init__(self) -> None:
-        self.gaps: list[float] = []
+        self.until_post: list[float] = []
+        self.until_next: list[float] = []
         self._ended: dict[str, float] = {}
+        self._idle: set[str] = set()
 
     def nodes(self, name: str) -> list[NodeType]:
         """The class of nodes that take the time, for one server."""
 
         async def run(node_run: NodeRun, *, number: int) -> NodeResult:
             if name in self._ended:
-                self.gaps.append(1000 * (time.perf_counter() - self._ended[name]))
+                self.until_next.append(1000 * (time.perf_counter() - self._ended[name]))
             await trio.lowlevel.checkpoint()
             self._ended[name] = time.perf_counter()
+            self._idle.add(name)
             return NodeResult(ui={})
 
         number: dict[str, list[Any]] = {"number": ["INT", {}]}
         return [NodeType(class_type="Tick", run=run, required=number, output_node=True)]
+
+    def watch(self, farm: Farm) -> None:
+        """Take the time of each POST, too."""
+        for name, server in farm.servers.items():
+            server._engine.submit = self._timed(name, server._engine.submit)  # type: ignore[method-assign]
+
+    def _timed(self, name: str, submit: Callable[..., None]) -> Callable[..., None]:
+        def timed(*arguments: Any) -> None:
+            if name in self._idle:
+                self._idle.discard(name)
+                self.until_post.append(1000 * (time.perf_counter() - self._ended[name]))
+            submit(*arguments)
+
+        return timed
 
 
 @asynccontextmanager
@@ -150,15 +167,16 @@ async def time_runs(servers: int) -> None:
 
 
 async def time_gaps() -> None:
-    """How long a server waits from the end of a job to the beginning of the next one."""
+    """How long a server waits, from the end of a job, for the next POST and for the next job."""
 
     async def run(comfy: Comfy, work: Workflow) -> None:
         await comfy.run(work)
 
-    gaps: dict[int, list[float]] = {}
+    told: dict[int, Ticks] = {}
     for concurrency in (0, 1, 2):
-        ticks = Ticks()
+        ticks = told[concurrency] = Ticks()
         async with open_farm("a", ticks.nodes) as farm:
+            ticks.watch(farm)
             works = [workflow() for _ in range(RUNS)]
             if concurrency:
                 mode = PickMode.PICK_ROUTINE
@@ -167,9 +185,10 @@ async def time_gaps() -> None:
             else:
                 async with by_hand(farm, run) as run_all:
                     await run_all(works)
-        gaps[concurrency] = ticks.gaps
-    report("from a job's end to the next one's beginning", gaps[1], gaps[0], "ms")
-    report("the same, with a second job in its queue", gaps[2], gaps[0], "ms")
+    by, one, two = told[0], told[1], told[2]
+    report("from a job's end to the next one's POST", one.until_post, by.until_post, "ms")
+    report("from a job's end to the next one's beginning", one.until_next, by.until_next, "ms")
+    report("the same, with a second job in its queue", two.until_next, by.until_next, "ms")
 
 
 # --- Memory ---------------------------------------------------------------------------------------

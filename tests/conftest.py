@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator  # noqa: TC003  # pytest reads the annotations
+import os
+from collections.abc import (  # noqa: TC003  # pytest reads the annotations
+    AsyncGenerator,
+    Generator,
+)
+from pathlib import Path  # noqa: TC003  # likewise
 
 import pytest
+from fake_checkouts import children_of, make_checkout
 from hypothesis import HealthCheck, settings
 
 from comfy_trio import Comfy, open_comfy
@@ -13,6 +19,19 @@ from comfy_trio.testing import EmbeddedServer, open_embedded_server
 # How fast the machine is must decide nothing.
 settings.register_profile("any", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any")
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """What looks like a checkout of ComfyUI."""
+    return make_checkout(tmp_path / "ComfyUI")
+
+
+@pytest.fixture
+def no_process_is_left() -> Generator[None]:
+    """Every process that a test started is gone after it."""
+    yield
+    assert not children_of(os.getpid())
 
 
 @pytest.fixture

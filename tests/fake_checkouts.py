@@ -29,6 +29,9 @@ async def main():
     print("GPU", os.environ.get("CUDA_VISIBLE_DEVICES"), flush=True)
     if "crash" in FAKE:
         raise RuntimeError("no module named torch")
+    if "crash-once" in FAKE and not os.path.exists("crashed"):
+        open("crashed", "w").close()
+        raise RuntimeError("a driver that was busy")
     if "hang" in FAKE:
         await trio.sleep_forever()
     if "deaf" in FAKE:

@@ -31,6 +31,7 @@ LAYERS: list[set[str]] = [
     {
         "_address",
         "_attachments",
+        "_backoff",
         "_breaker",
         "_bypass",
         "_canvas",
@@ -141,7 +142,7 @@ LAYERS: list[set[str]] = [
         "_supervisor",
         "_tracker",
     },
-    {"_client", "_foresight", "_job", "_local", "_namespaces", "_submitter"},
+    {"_client", "_foresight", "_job", "_local", "_local_process", "_namespaces", "_submitter"},
     {
         "_batch",
         "_dispatcher",

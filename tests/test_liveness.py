@@ -297,6 +297,31 @@ async def test_pauses_of_ones_own(autojump_clock: MockClock, server: EmbeddedSer
     assert asked == [1, 2, 3, 4, 5]
 
 
+@pytest.mark.parametrize("wrong", [math.nan, None, "soon"])
+async def test_pauses_of_ones_own_that_are_none(
+    wrong: Any, autojump_clock: MockClock, server: EmbeddedServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    def raises(attempt: int) -> float:
+        raise ZeroDivisionError
+
+    def returns(attempt: int) -> float:
+        value: float = wrong
+        return value
+
+    for pauses in (returns, raises):
+        policy = ReconnectPolicy(pauses=pauses)
+        async with open_comfy(server.url, transport=server.transport, reconnect=policy) as comfy:
+            server.faults.drop_sockets()
+            await comfy.wait_connection_state(ConnectionState.RECONNECTING)
+            await comfy.wait_connection_state(ConnectionState.CONNECTED)
+    assert "pauses of the ReconnectPolicy" in caplog.text
+
+
+async def test_no_state_is_never_reached(comfy: Comfy, autojump_clock: MockClock) -> None:
+    with pytest.raises(ValueError, match="name the states"):
+        await comfy.wait_connection_state()
+
+
 # --- No WebSocket at the start --------------------------------------------------------------------
 
 
@@ -329,6 +354,18 @@ async def test_a_server_that_is_not_there_is_no_websocket_that_is_not_there(
     options: dict[str, Any] = {"transport": server.transport, "require_websocket": False}
     with pytest.raises(ServerUnreachableError):
         async with open_comfy(server.url, **options):
+            pytest.fail("opened")
+
+
+async def test_upgrades_that_are_never_answered(
+    autojump_clock: MockClock, server: EmbeddedServer
+) -> None:
+    server.faults.hang("GET /ws", times=math.inf)
+    options: dict[str, Any] = {"transport": server.transport, "require_websocket": False}
+    async with open_comfy(server.url, **options) as comfy:
+        assert (await comfy.run(prompts.slow(5)))["9"]
+    with pytest.raises(ServerUnreachableError):
+        async with open_comfy(server.url, transport=server.transport):
             pytest.fail("opened")
 
 

@@ -6,35 +6,29 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import prompts
 import pytest
 import trio
-from fake_checkouts import children_of, is_alive, make_checkout
+from fake_checkouts import children_of, is_alive
 
-from comfy_trio import DisconnectedError, ServerCrashedError, open_comfy, open_local_comfy
+from comfy_trio import (
+    DisconnectedError,
+    ServerCrashedError,
+    _local_process,
+    open_comfy,
+    open_local_comfy,
+)
 from comfy_trio._local_command import LocalCommand
+from comfy_trio._local_process import LocalChild
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX"),
+    pytest.mark.usefixtures("no_process_is_left"),
+]
 
 BOUND = 30
 """Seconds of real time after which something hangs."""
-
-
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    return make_checkout(tmp_path / "ComfyUI")
-
-
-@pytest.fixture(autouse=True)
-def no_process_is_left() -> Iterator[None]:
-    yield
-    assert not children_of(os.getpid())
 
 
 async def test_it_runs_jobs_and_is_gone_then(checkout: Path) -> None:
@@ -140,6 +134,23 @@ async def test_one_that_does_not_listen_is_killed(checkout: Path) -> None:
     assert not is_alive(local.pid)
 
 
+async def test_one_that_cannot_be_killed_keeps_nobody(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def hang_in_a_driver(child: LocalChild) -> None:
+        pass
+
+    options = {"FAKE": "deaf"}
+    with trio.fail_after(BOUND), monkeypatch.context() as patched:
+        patched.setattr(LocalChild, "_kill_all", hang_in_a_driver)
+        patched.setattr(_local_process, "KILL", 0.1)
+        async with open_local_comfy(checkout, environment=options, stop_timeout=0.1) as local:
+            pass
+    assert f"process {local.pid} was killed, and does not end" in caplog.text
+    os.kill(local.pid, signal.SIGKILL)
+    await local._child.process.wait()
+
+
 async def test_what_it_started_ends_with_it(checkout: Path) -> None:
     with trio.fail_after(BOUND):
         async with open_local_comfy(checkout, environment={"FAKE": "child"}) as local:
@@ -219,6 +230,11 @@ async def test_what_is_no_checkout(tmp_path: Path, checkout: Path) -> None:
     with pytest.raises(ValueError, match=r"is no checkout of ComfyUI: it has no main\.py"):
         async with open_local_comfy(tmp_path):
             pytest.fail("entered")
+    (checkout / "comfy" / "cli_args.py").rename(checkout / "cli_args.py")
+    with pytest.raises(ValueError, match=r"it has no comfy/cli_args\.py"):
+        async with open_local_comfy(checkout):
+            pytest.fail("entered")
+    (checkout / "cli_args.py").rename(checkout / "comfy" / "cli_args.py")
     with pytest.raises(ValueError, match="python: there is no /nowhere/python"):
         async with open_local_comfy(checkout, python="/nowhere/python"):
             pytest.fail("entered")

@@ -11,33 +11,24 @@ import prompts
 import pytest
 import trio
 import trio.lowlevel
-from fake_checkouts import children_of, make_checkout
+from fake_checkouts import children_of
 
 from comfy_trio import LocalServer, PoolServer, ServerCrashedError, open_pool
 from comfy_trio.pool import LocalServerCrashed, ServerReconnected
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from comfy_trio import Pool, Subscription
     from comfy_trio.pool import PoolEvent
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+pytestmark = [
+    pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX"),
+    pytest.mark.usefixtures("no_process_is_left"),
+]
 
 BOUND = 45
 """Seconds of real time after which something hangs."""
-
-
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    return make_checkout(tmp_path / "ComfyUI")
-
-
-@pytest.fixture(autouse=True)
-def no_process_is_left() -> Iterator[None]:
-    yield
-    assert not children_of(os.getpid())
 
 
 async def ready(pool: Pool, count: int) -> None:
@@ -100,6 +91,23 @@ async def test_a_pool_of_which_none_can_start_fails(checkout: Path) -> None:
     with trio.fail_after(BOUND), pytest.raises(ServerCrashedError, match="no module named torch"):
         async with open_pool([bad]) as pool:
             await pool.run(prompts.image())
+
+
+async def test_one_whose_first_start_fails_joins_then(checkout: Path) -> None:
+    server = LocalServer(checkout, environment={"FAKE": "crash-once"})
+    with trio.fail_after(BOUND):
+        async with open_pool([server]) as pool:
+            assert (await pool.run(prompts.image()))["9"]
+    assert (checkout / "crashed").exists()
+
+
+async def test_one_whose_interpreter_cannot_be_run_is_given_up(checkout: Path) -> None:
+    server = LocalServer(checkout, python=checkout / "main.py")
+    with trio.fail_after(BOUND), pytest.raises(ServerCrashedError) as caught:
+        async with open_pool([server]) as pool:
+            await pool.run(prompts.image())
+    assert "cannot be started: [Errno 13] Permission denied" in str(caught.value)
+    assert caught.value.returncode is None
 
 
 async def test_one_is_added_and_removed(checkout: Path) -> None:
