@@ -11,9 +11,9 @@ from comfy_trio.testing._diffusion_nodes import CHECKPOINTS, LORAS
 from comfy_trio.testing._files import FileStore
 from comfy_trio.testing._registry import (
     CORE_NODES,
+    ObjectInfo,
     core_nodes,
     custom_validations,
-    object_info,
 )
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def without_prose(entry: Mapping[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("version", VERSIONS)
 def test_as_captured(version: str, files: FileStore) -> None:
     captured = json.loads((FIXTURES / f"core-{version}.json").read_text())
-    ours = object_info(CORE_NODES, files, VERSIONS[version])
+    ours = ObjectInfo(CORE_NODES, files, VERSIONS[version])()
     for (class_type, name), (theirs, own) in FILE_LISTS.items():
         assert captured[class_type]["input"]["required"][name][0] == theirs
         captured[class_type]["input"]["required"][name][0] = own
@@ -64,15 +64,17 @@ def test_as_captured(version: str, files: FileStore) -> None:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_is_json_and_says_which_class(version: str, files: FileStore) -> None:
-    shown = object_info(CORE_NODES, files, VERSIONS[version])
+    shown = ObjectInfo(CORE_NODES, files, VERSIONS[version])()
     assert json.loads(json.dumps(shown)) == shown
     assert all(entry["name"] == class_type for class_type, entry in shown.items())
     assert len(shown) == len(CORE_NODES)
 
 
 def test_lists_of_files_are_of_the_moment(files: FileStore) -> None:
+    object_info = ObjectInfo(CORE_NODES, files)
+
     def listed(class_type: str) -> list[str]:
-        entry = object_info(CORE_NODES, files)[class_type]
+        entry = object_info()[class_type]
         choices: list[str] = entry["input"]["required"]["image"][0]
         return choices
 
@@ -101,7 +103,7 @@ def test_images_to_load_must_exist(files: FileStore, image: str, accepted: bool)
     }
     verdict = validate_prompt(
         prompt,
-        object_info(CORE_NODES, files),
+        ObjectInfo(CORE_NODES, files)(),
         custom=custom_validations(CORE_NODES, files),
     )
     assert verdict.accepted == accepted
@@ -118,7 +120,7 @@ def test_a_link_to_an_image_name_is_not_judged(files: FileStore) -> None:
     }
     verdict = validate_prompt(
         prompt,
-        object_info(CORE_NODES, files, (0, 3, 64)),
+        ObjectInfo(CORE_NODES, files, (0, 3, 64))(),
         custom=custom_validations(CORE_NODES, files, (0, 3, 64)),
         rules=ValidationRules.for_version((0, 3, 64)),
     )

@@ -72,7 +72,8 @@ class Application:
         restart: Callable[[], None],
     ) -> None:
         self._routes = routes
-        self._router = Router(routes=list(routes), redirect_slashes=False, default=_not_found)
+        self._fixed_paths = {route.path for route in routes if not route.param_convertors}
+        self._routers: dict[str | None, Router] = {}
         self._websocket = websocket
         self._faults = faults
         self._version = version
@@ -213,7 +214,7 @@ class Application:
             await send(message)
 
         try:
-            await self._router(scope, receive, noting_send)
+            await self._router(scope["path"])(scope, receive, noting_send)
         except ServerGoesDown as exc:
             self._up_at = trio.current_time() + exc.seconds
             self._restart()
@@ -232,10 +233,18 @@ class Application:
     def _name(self, scope: Scope) -> str:
         if scope["type"] == "websocket":
             return WEBSOCKET_ROUTE if scope["path"] in ("/ws", "/api/ws") else UNKNOWN_ROUTE
-        for route in self._routes:
-            if route.matches(scope)[0] is Match.FULL:
+        for route in self._router(scope["path"]).routes:
+            if isinstance(route, Route) and route.matches(scope)[0] is Match.FULL:
                 return route_name(route)
         return UNKNOWN_ROUTE
+
+    def _router(self, path: str) -> Router:
+        """Return what routes requests of a path, without the many routes of other fixed paths."""
+        fixed = path if path in self._fixed_paths else None
+        if fixed not in self._routers:
+            routes = [each for each in self._routes if each.param_convertors or each.path == fixed]
+            self._routers[fixed] = Router(routes, redirect_slashes=False, default=_not_found)
+        return self._routers[fixed]
 
     def _is_foreign(self, headers: dict[str, str]) -> bool:
         """Whether a browser sends this from a page of another site."""

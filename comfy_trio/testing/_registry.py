@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, final
 
 from comfy_trio._validation import CustomValidation
 
@@ -34,17 +34,32 @@ NEWEST: Final = (0, 27, 0)
 """The newest version whose replies ours are known to equal."""
 
 
-def object_info(
-    nodes: Iterable[NodeType], files: FileStore, version: tuple[int, ...] = NEWEST
-) -> JSONObject:
-    """The reply to `GET /object_info` of a server of `version` that has these classes.
+@final
+class ObjectInfo:
+    """Makes the reply to `GET /object_info` of one server, at any time.
 
     Args:
-        nodes: The classes.
+        nodes: The classes that it has.
         files: Where the files are that loading nodes list.
         version: Decides declarations as well as which keys an entry has.
     """
-    return {node.class_type: _entry(node.at(version), files, version) for node in nodes}
+
+    def __init__(
+        self, nodes: Iterable[NodeType], files: FileStore, version: tuple[int, ...] = NEWEST
+    ) -> None:
+        self._files = files
+        self._version = version
+        declared = [node.at(version) for node in nodes]
+        self._entries = {node.class_type: self._entry(node) for node in declared}
+        self._changing = [node for node in declared if _lists_files(node)]
+
+    def __call__(self) -> JSONObject:
+        """Return the reply as it is now."""
+        changing = {node.class_type: self._entry(node) for node in self._changing}
+        return {**self._entries, **changing}
+
+    def _entry(self, node: NodeType) -> JSONObject:
+        return _entry(node, self._files, self._version)
 
 
 def custom_validations(
@@ -58,6 +73,11 @@ def custom_validations(
         for node in (each.at(version) for each in nodes)
         if node.validate is not None
     }
+
+
+def _lists_files(node: NodeType) -> bool:
+    inputs = (*node.required.values(), *node.optional.values())
+    return any(isinstance(kind, InputFiles) for kind, *_ in inputs)
 
 
 def _entry(node: NodeType, files: FileStore, version: tuple[int, ...]) -> JSONObject:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 from contextlib import asynccontextmanager, nullcontext
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, final
 
@@ -29,7 +28,7 @@ from ._memory import MemoryTransport
 from ._model_routes import ModelRoutes
 from ._pack_routes import PackRoutes
 from ._prompt_routes import PromptRoutes
-from ._registry import core_nodes, custom_validations, object_info
+from ._registry import ObjectInfo, core_nodes, custom_validations
 from ._tcp import TCPFront
 from ._terminal_routes import TerminalRoutes
 from ._user_routes import UserRoutes
@@ -251,7 +250,7 @@ async def open_embedded_server(
         if can.assets_enabled:
             store.scan(ROOTS)
         users = UserStore(files.root / "user", multi_user=multi_user, version=can.version)
-        info = partial(object_info, types.values(), files, can.version)
+        info = ObjectInfo(types.values(), files, can.version)
         custom = custom_validations(types.values(), files, can.version)
         packs = PackRoutes(can, files)
         uploads = store if can.assets_enabled and can.asset_refining else None
