@@ -16,22 +16,23 @@ class Disappearance(StrEnum):
 
 
 def explain_disappearance(
-    *, began: bool, heard_throughout: bool, refused: bool, keeps_history: bool | None
+    *, began: bool | None, heard_throughout: bool, refused: bool, keeps_history: bool | None
 ) -> Disappearance:
     """Tell what became of a job, as far as anything tells it.
 
     Args:
-        began: Whether the server was seen to work on it.
+        began: Whether the server was seen to work on it; None if it might have, and this client
+            would not have heard: ComfyUI tells that only whoever sent the job.
         heard_throughout: Whether the WebSocket was there, and told of things, since it was sent.
-            Then the server was not restarted, and would have told that the job began.
+            Then the server was not restarted.
         refused: Whether a connection was refused meanwhile: no process had the port.
         keeps_history: Whether the history still holds a job that was in it before this one was
             sent; None if nobody knows of one. A restart leaves none.
     """
     if refused:
         return Disappearance.RESTARTED
-    if heard_throughout:
+    if heard_throughout and began is not None:
         return Disappearance.FORGOTTEN if began else Disappearance.DEQUEUED
-    if keeps_history:
+    if heard_throughout or keeps_history:
         return Disappearance.FORGOTTEN if began else Disappearance.REMOVED
     return Disappearance.UNKNOWN

@@ -182,7 +182,7 @@ class JobSettler:
         # A host that was switched off and on again took nothing back on its socket.
         alive = await connection.probe() and connection.heard_since(since)
         how = explain_disappearance(
-            began=began,
+            began=began or (False if tracker.state.plan.own else None),
             heard_throughout=alive and tracker.state.gap is None,
             refused=connection.refused_since(since),
             keeps_history=keeps_history,

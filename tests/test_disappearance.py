@@ -25,6 +25,8 @@ D = Disappearance
         (False, True, False, None, D.DEQUEUED),
         (False, True, False, False, D.DEQUEUED),
         (True, True, False, None, D.FORGOTTEN),
+        (None, True, False, None, D.REMOVED),
+        (None, False, False, None, D.UNKNOWN),
         (True, False, False, True, D.FORGOTTEN),
         (False, False, False, True, D.REMOVED),
         (False, False, False, None, D.UNKNOWN),
@@ -34,7 +36,7 @@ D = Disappearance
     ],
 )
 def test_what_is_told(
-    began: bool,
+    began: bool | None,
     heard_throughout: bool,
     refused: bool,
     keeps_history: bool | None,
@@ -75,6 +77,19 @@ async def test_somebody_deletes_its_history(
     await trio.sleep(5)
     await comfy.history.clear()
     assert await missing(job) is D.FORGOTTEN
+
+
+async def test_somebody_deletes_what_another_client_took_up(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    await comfy.queue.submit(prompts.slow())
+    waiting = await comfy.queue.submit(prompts.image())
+    async with open_comfy(server.url, transport=server.transport) as other:
+        job = await other.follow(waiting.prompt_id)
+        while server.statistics().history < 2:  # noqa: ASYNC110  # it is virtual time
+            await trio.sleep(0.01)
+        await comfy.history.clear()
+        assert await missing(job) is D.REMOVED
 
 
 async def test_the_server_is_restarted(
