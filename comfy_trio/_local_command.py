@@ -41,6 +41,7 @@ def end_with_parent(pipe=os.dup(0)):
     time.sleep(float(os.environ.pop("COMFY_TRIO_STOP_TIMEOUT")))
     os._exit(1)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)
 threading.Thread(target=end_with_parent, daemon=True).start()
 del sys.argv[0]
 sys.path[0] = os.path.dirname(sys.argv[0])
@@ -48,7 +49,8 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 """Runs main.py, and ends the process when its standard input does: its parent may be killed, and
 then has no time to stop it. (Linux can signal a child whose parent dies, but means the thread that
-started it.)"""
+started it.) A signal from outside might come before there is anybody to handle it, and a program
+that runs in the background of a shell has its children ignore SIGINT."""
 
 
 @attrs.frozen(kw_only=True)

@@ -233,21 +233,14 @@ class LocalChild:
         """Have it end, and what it started. The caller sets a bound."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        async with self.process.stdin, self.process.stdout:
-            if not self.ended.is_set():
-                self._interrupt()
-                with trio.move_on_after(self._command.stop_timeout):
-                    await self.ended.wait()
+        async with self.process.stdout:
+            await self.process.stdin.aclose()  # see BOOTSTRAP
+            with trio.move_on_after(self._command.stop_timeout):
+                await self.ended.wait()
             if not self.ended.is_set():
                 logger.warning("%s did not end when it was interrupted, and is killed", self.url)
             self._kill_all()
             await self.ended.wait()
-
-    def _interrupt(self) -> None:
-        if sys.platform == "win32":
-            self.process.terminate()
-        else:
-            self.process.send_signal(signal.SIGINT)
 
     def _kill_all(self) -> None:
         if sys.platform == "win32":

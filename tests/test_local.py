@@ -126,6 +126,19 @@ async def test_cancelled_at_any_moment_of_its_start(checkout: Path) -> None:
             assert not children_of(os.getpid())
 
 
+async def test_started_by_a_program_that_ignores_sigint(
+    checkout: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    handler = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with trio.fail_after(BOUND):
+            async with open_local_comfy(checkout):
+                pass
+    finally:
+        signal.signal(signal.SIGINT, handler)
+    assert not caplog.records
+
+
 async def test_one_that_does_not_listen_is_killed(checkout: Path) -> None:
     options = {"FAKE": "deaf"}
     with trio.fail_after(BOUND):
@@ -140,12 +153,11 @@ async def test_one_that_cannot_be_killed_keeps_nobody(
     def hang_in_a_driver(child: LocalChild) -> None:
         pass
 
-    options = {"FAKE": "deaf"}
     with trio.fail_after(BOUND), monkeypatch.context() as patched:
         patched.setattr(LocalChild, "_kill_all", hang_in_a_driver)
         patched.setattr(_local_process, "KILL", 0.1)
-        async with open_local_comfy(checkout, environment=options, stop_timeout=0.1) as local:
-            pass
+        async with open_local_comfy(checkout, stop_timeout=0.1) as local:
+            os.kill(local.pid, signal.SIGSTOP)
     assert f"process {local.pid} was killed, and does not end" in caplog.text
     os.kill(local.pid, signal.SIGKILL)
     await local._child.process.wait()
