@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections import deque
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,26 @@ if TYPE_CHECKING:
     from ._history import History
 
 PROXY_STATUSES = (502, 503, 504)
+GARBAGE: tuple[str | bytes, ...] = (
+    "",
+    "null",
+    "[]",
+    '{"type": "executing", "data": {"node": ',
+    '{"type": 5, "data": {}}',
+    '{"type": "status", "data": null}',
+    '{"type": "executing", "data": []}',
+    '{"type": "execution_success", "data": {"prompt_id": 7}}',
+    '{"type": "progress_state", "data": {"prompt_id": null, "nodes": 5}}',
+    '{"type": "' + "x" * 1000,
+    "[" * 10_000,
+    b"",
+    b"\0\0\0\1",
+    b"\0\0\0\4\xff\xff\xff\xff{}",
+    b"\xff" * 20,
+)
+"""What a server might send that has gone wrong."""
+HARMS = ("socket cut", "half-open", "frame twice", "frame overtaken", "garbage")
+"""What may happen to a frame."""
 
 
 @attrs.define(eq=False)
@@ -37,6 +58,8 @@ class Network:
     history: History
     storm: float = 0.0
     last_harm: float = float("-inf")
+    disorder: bool = False
+    """Whether frames ever overtook each other."""
     sockets: set[_Socket] = attrs.field(factory=set["_Socket"])
 
     def harms(self) -> bool:
@@ -123,6 +146,8 @@ class _Socket:
     network: Network
     dead: bool = False
     """Half-open: the other end is gone, and nobody told."""
+    held: deque[str | bytes] = attrs.field(factory=deque["str | bytes"])
+    """What came, and is still to be read."""
 
     async def send(self, message: str | bytes) -> None:
         await trio.sleep(self.network.latency())
@@ -131,17 +156,32 @@ class _Socket:
         await self.inner.send(message)
 
     async def receive(self) -> str | bytes:
-        message = await self.inner.receive()
-        if self.network.chance.random() < 0.2:
+        chance = self.network.chance
+        message = self.held.popleft() if self.held else await self.inner.receive()
+        if chance.random() < 0.2:
             await trio.sleep(self.network.latency())
         if not self.dead and self.network.harms():
-            if self.network.chance.random() < 0.5:
-                self.network.history.fault("socket cut", "network")
-                raise WebSocketClosed(reason="cut")
-            self.network.history.fault("half-open", "network")
-            self.dead = True
+            message = await self._harm(message, chance.choice(HARMS))
         while self.dead:
             await self.inner.receive()
+        return message
+
+    async def _harm(self, message: str | bytes, how: str) -> str | bytes:
+        self.network.history.fault(how, "network")
+        match how:
+            case "socket cut":
+                raise WebSocketClosed(reason="cut")
+            case "half-open":
+                self.dead = True
+            case "frame twice":
+                self.held.appendleft(message)
+            case "frame overtaken":
+                self.network.disorder = True
+                self.held.append(message)
+                message = await self.inner.receive()
+            case _:
+                self.held.appendleft(message)
+                message = self.network.chance.choice(GARBAGE)
         return message
 
     async def ping(self) -> None:

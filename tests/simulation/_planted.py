@@ -5,6 +5,7 @@ Each is a way in which clients of ComfyUI are known to be wrong.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from unittest.mock import patch
 
@@ -12,20 +13,25 @@ import attrs
 import trio
 
 from comfy_trio import Disappearance
+from comfy_trio import _client as client_module
+from comfy_trio import _connection as connection_module
 from comfy_trio import _settler as settler_module
+from comfy_trio import _submitter as submitter_module
 from comfy_trio._connection import Connection
 from comfy_trio._errors import ComfyError
 from comfy_trio._http import HttpClient
 from comfy_trio._lookup import Lookup
+from comfy_trio._mailbox import Mailbox
 from comfy_trio._routes._history import history_page, read_history
 from comfy_trio._routes._queue import INTERRUPT
 from comfy_trio._session import Session
 from comfy_trio._settler import JobSettler
-from comfy_trio._state import Gone, Refused
+from comfy_trio._state import Gone, Phase, Refused
 from comfy_trio._stopper import Stopper
 from comfy_trio._submitter import Submitter
 from comfy_trio._supervisor import JobSupervisor
 from comfy_trio._tracker import JobTracker
+from comfy_trio._wire import MalformedFrame, decode_frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,6 +39,7 @@ if TYPE_CHECKING:
 
     from comfy_trio._replies import Request
     from comfy_trio._routes._hosted import Found
+    from comfy_trio._wire import ServerEvent
 
 Plant: TypeAlias = "Callable[[], AbstractContextManager[object]]"
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -147,3 +154,50 @@ async def leak_a_place(self: HttpClient, request: Request) -> Any:
         finally:
             if stream.status >= 500:
                 self._limiter.acquire_on_behalf_of_nowait(object())
+
+
+_route = JobSupervisor.route
+
+
+@planted("registers a job when its POST is answered", JobSupervisor, "route")
+def hear_nothing_before(self: JobSupervisor, event: ServerEvent) -> None:
+    tracker = self.tracker_of(getattr(event, "prompt_id", ""))
+    if tracker is None or tracker.state.phase is not Phase.SUBMITTED:
+        _route(self, event)
+
+
+@planted("does not survive a frame that it cannot read", connection_module, "decode_frame")
+def read_or_crash(message: str | bytes) -> ServerEvent:
+    event = decode_frame(message)
+    if isinstance(event, MalformedFrame):
+        raise TypeError(str(event))
+    return event
+
+
+@planted("does not tell how much a slow listener missed", Mailbox, "put_nowait")
+def drop_in_silence(self: Mailbox[Any], key: object, item: object) -> None:
+    if len(self._items) < self._max_items or key in self._items:
+        self._items[key] = item
+        self._changed.set()
+
+
+class Unshielded:
+    """The trio of those who forget to shield what they clean up."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(trio, name)
+
+    def move_on_after(self, seconds: float, *, shield: bool = False) -> trio.CancelScope:
+        """Shield nothing."""
+        return trio.move_on_after(seconds)
+
+
+def plant_unshielded() -> ExitStack:
+    """Let no stopping of a job be shielded."""
+    stack = ExitStack()
+    for module in (client_module, submitter_module):
+        stack.enter_context(patch.object(module, "trio", Unshielded()))
+    return stack
+
+
+PLANTED["does not shield what stops a job"] = plant_unshielded

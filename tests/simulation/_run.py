@@ -12,12 +12,18 @@ import trio
 from trio._core import _run
 from trio.testing import MockClock
 
+from comfy_trio import _session
+
 from ._world import World
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
     from ._history import History
+
+
+FEW = 20
+"""As many events as a listener may be behind; few, so that slow ones are."""
 
 
 class Failure(AssertionError):
@@ -39,6 +45,7 @@ def reproducible(seed: int) -> Generator[None]:
         with (
             patch.object(_run, "_ALLOW_DETERMINISTIC_SCHEDULING", new=True),
             patch.object(uuid, "uuid4", uuid4),
+            patch.object(_session, "SUBSCRIBER_BOUND", FEW),
         ):
             yield
     finally:
