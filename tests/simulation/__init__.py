@@ -11,3 +11,4 @@ each time, to the letter:
 from ._planted import PLANTED as PLANTED
 from ._run import Failure as Failure
 from ._run import simulate as simulate
+from ._step import CancelAtStep as CancelAtStep

@@ -168,7 +168,7 @@ class Program:
         try:
             with trio.CancelScope() as scope:
                 task = trio.lowlevel.current_task()
-                with CancelAtStep(task, step, scope, note_cancel) if step else nullcontext():
+                with CancelAtStep(scope, step, task, note_cancel) if step else nullcontext():
                     async with trio.open_nursery() as nursery:
                         if after < math.inf:
                             nursery.start_soon(_cancel_later, scope, after, note_cancel)

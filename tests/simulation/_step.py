@@ -17,17 +17,18 @@ if TYPE_CHECKING:
 class CancelAtStep(Instrument):
     """Cancels a scope when a task goes on for the n-th time, counted from 1.
 
-    The task then is cancelled at its next checkpoint: trying each n tries each checkpoint.
+    The task then is cancelled at its next checkpoint: trying each n tries each checkpoint. If no
+    task is named, all count, and each n is a moment of whatever is done together.
     """
 
-    task: trio.lowlevel.Task
-    step: int
     scope: trio.CancelScope
+    step: int
+    task: trio.lowlevel.Task | None = None
     on_cancel: Callable[[], None] = lambda: None
 
     def before_task_step(self, task: trio.lowlevel.Task) -> None:
         """See `Instrument`."""
-        if task is not self.task:
+        if self.task is not None and task is not self.task:
             return
         self.step -= 1
         if self.step == 0:
