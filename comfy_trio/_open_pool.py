@@ -41,6 +41,7 @@ async def open_pool(
     profiles: int = 0,
     max_queued: float = 10_000,
     connect_timeout: float = 30.0,
+    heartbeat: float = 10.0,
     close_timeout: float = 5.0,
 ) -> AsyncGenerator[Pool, None]:
     """Run jobs on many servers, each on one of them, for as long as a block lasts.
@@ -81,6 +82,7 @@ async def open_pool(
             `Pool.profiles`. Default: none.
         max_queued: How many jobs may wait before `Pool.submit` and `Pool.run` wait for room.
         connect_timeout: Seconds for a server to answer. Default: 30.
+        heartbeat: Seconds between questions to each server whether it is there. Default: 10.
         close_timeout: Seconds for stopping jobs at servers. Default: 5.
 
     Raises:
@@ -93,6 +95,8 @@ async def open_pool(
             raise ValueError(f"{name} must not be negative, and is {value!r}")
     if profiles < 0:
         raise ValueError(f"profiles must not be negative, and is {profiles!r}")
+    if not heartbeat > 0:
+        raise ValueError(f"heartbeat must be positive, and is {heartbeat!r}")
     if not max_queued >= 1:
         raise ValueError(f"max_queued must be 1 at least, and is {max_queued!r}")
     pool: Pool | None = None
@@ -111,6 +115,7 @@ async def open_pool(
                 affinity={key: frozenset(value) for key, value in (affinity or {}).items()},
                 keeper_options=KeeperOptions(
                     connect_timeout=connect_timeout,
+                    heartbeat=heartbeat,
                     # The pool stops jobs, and then the clients stop what is left.
                     close_timeout=close_timeout / 2,
                     patience=patience,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, final
 
 import attrs
 import trio
@@ -47,8 +47,6 @@ if TYPE_CHECKING:
     from ._transport import Transport
     from ._wire import ServerEvent
 
-HEARTBEAT: Final = 10.0
-"""Seconds between two questions to a server whether it is there, while there is work for it."""
 
 
 def _default_id(server: PoolServer) -> str:
@@ -97,6 +95,7 @@ class KeeperOptions:
     """What holds for all servers of a pool; see `open_pool`."""
 
     connect_timeout: float
+    heartbeat: float
     close_timeout: float
     patience: float
     reconnect: ReconnectPolicy
@@ -206,6 +205,7 @@ class ServerKeeper:
                 ssl_context=server.ssl_context,
                 comfy_org_api_key=server.comfy_org_api_key,
                 connect_timeout=options.connect_timeout,
+                heartbeat=options.heartbeat,
                 close_timeout=options.close_timeout,
                 reconnect=options.reconnect,
                 transport=server.transport,
@@ -299,7 +299,7 @@ class ServerKeeper:
         """Notice when a server goes away, sit out its absence, and welcome it when it is back."""
         while True:
             if self.seat.connected:
-                with trio.move_on_after(HEARTBEAT):
+                with trio.move_on_after(self._options.heartbeat):
                     await self._lost.wait()
                 has_work = self.seat.attempts or self._dispatcher.has_waiting()
                 here = not self._lost.is_set() and (not has_work or await self._answers(comfy))
@@ -314,7 +314,7 @@ class ServerKeeper:
         """Wait until the server is back; meanwhile, give up the jobs of which nobody hears."""
         answered = trio.current_time()
         while True:
-            with trio.move_on_after(HEARTBEAT):
+            with trio.move_on_after(self._options.heartbeat):
                 await (self._back if self._lost.is_set() else trio.Event()).wait()
             if await self._answers(comfy):
                 answered = trio.current_time()

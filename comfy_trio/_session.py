@@ -124,7 +124,7 @@ class Session:
             on_event=self._on_event,
             on_lost=self._on_lost,
             on_reconnected=self._on_reconnected,
-            on_given_up=self._end_subscriptions,
+            on_given_up=self._on_given_up,
         )
         self.reconnections = 0
         self.queue_remaining: int | None = None
@@ -176,6 +176,10 @@ class Session:
         self.supervisor.doubt_all()
         for observer in self._observers:
             observer.reconnected()
+
+    def _on_given_up(self) -> None:
+        self._end_subscriptions()
+        self.supervisor.doubt_all()
 
     async def wait_reconnected(self, after: int) -> int:
         """Wait until the WebSocket was brought back more than so many times; return how many."""

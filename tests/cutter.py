@@ -26,7 +26,11 @@ class Cutter:
     server: str
     idle: float = math.inf
     cuts: int = 0
+    _flowing: trio.Event = attrs.field(factory=trio.Event, init=False)
     _scopes: set[trio.CancelScope] = attrs.field(factory=set[trio.CancelScope], init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._flowing.set()
 
     @asynccontextmanager
     async def listen(self) -> AsyncGenerator[str, None]:
@@ -41,6 +45,14 @@ class Cutter:
         for scope in self._scopes:
             scope.cancel()
         return len(self._scopes)
+
+    def freeze(self) -> None:
+        """Pass nothing on any more, and tell nobody, as a cable does that is pulled."""
+        self._flowing = trio.Event()
+
+    def thaw(self) -> None:
+        """Pass on what came meanwhile, and what comes."""
+        self._flowing.set()
 
     async def _serve(self, client: trio.SocketStream) -> None:
         target = urlsplit(self.server)
@@ -63,6 +75,7 @@ class Cutter:
         try:
             async for data in source:
                 scope.deadline = trio.current_time() + self.idle
+                await self._flowing.wait()
                 await target.send_all(data)
             await target.send_eof()
         except (trio.BrokenResourceError, trio.ClosedResourceError):

@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import prompts
 import trio
+from embedded_process import open_server_process
 
 from comfy_trio import PickMode, PoolServer, open_comfy, open_pool
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
-
     from comfy_trio import JobResult, PoolJob
 
 DEADLINE = 60
-PROGRAM = Path(__file__).with_name("embedded_process.py")
-
-
-@asynccontextmanager
-async def open_server_process() -> AsyncGenerator[tuple[str, trio.Process], None]:
-    process = await trio.lowlevel.open_process(
-        [sys.executable, str(PROGRAM)], stdout=subprocess.PIPE
-    )
-    assert process.stdout is not None
-    try:
-        async with process.stdout:
-            yield (await process.stdout.receive_some()).decode().strip(), process
-    finally:
-        process.kill()
-        with trio.move_on_after(5, shield=True):
-            await process.wait()
 
 
 async def test_a_process_that_is_killed_costs_no_result() -> None:

@@ -12,6 +12,7 @@ import trio
 
 from comfy_trio import (
     Comfy,
+    ConnectionState,
     DisconnectedError,
     EnqueueFailedError,
     ExecutionFailedError,
@@ -285,6 +286,20 @@ async def test_a_server_that_is_gone_for_good(
         assert trio.current_time() < 200
     with pytest.raises((ServerUnreachableError, DisconnectedError)):
         await comfy.run(prompts.image())
+
+
+async def test_jobs_of_a_server_that_is_gone_for_good_wait_no_longer_for_it(
+    autojump_clock: MockClock, server: EmbeddedServer
+) -> None:
+    few = ReconnectPolicy(attempts=3)
+    async with open_comfy(server.url, transport=server.transport, reconnect=few) as comfy:
+        job = await comfy.submit(prompts.slow(300, delay=1))
+        server.stop()
+        await comfy.wait_connection_state(ConnectionState.FAILED)
+        failed = trio.current_time()
+        with pytest.raises(DisconnectedError):
+            await job.wait()
+        assert trio.current_time() - failed < 1
 
 
 async def test_a_server_that_is_gone_for_good_before_it_told_the_outcome(
