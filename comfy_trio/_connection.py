@@ -105,6 +105,7 @@ class Connection:
         self._closing = False
         self._connected_at = math.inf
         self._heard_at = -math.inf
+        self._heard = trio.Event()
         self._refused_at = -math.inf
         self._deaf_after = DEAF_AFTER
         self._is_first = True
@@ -193,6 +194,14 @@ class Connection:
         A server that has forgotten a socket answers on it, and sends no events.
         """
         return self._heard_at >= time
+
+    async def wait_heard(self, since: float) -> None:
+        """Wait until it did; see `heard_since`."""
+        await trio.lowlevel.checkpoint()
+        while not self.heard_since(since):
+            if self._heard.is_set():
+                self._heard = trio.Event()
+            await self._heard.wait()
 
     def refused_since(self, time: float) -> bool:
         """Tell whether nobody had the server's port at some moment since then."""
@@ -318,6 +327,7 @@ class Connection:
                 logger.warning("%s: unreadable frame: %s", self._address, event)
             if not _is_for_anybody(event):
                 self._heard_at = trio.current_time()
+                self._heard.set()
                 self._deaf_after = DEAF_AFTER
             self._on_event(event)
 

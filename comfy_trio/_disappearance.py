@@ -16,23 +16,24 @@ class Disappearance(StrEnum):
 
 
 def explain_disappearance(
-    *, began: bool | None, heard_throughout: bool, refused: bool, keeps_history: bool | None
+    *, began: bool | None, undisturbed: bool, refused: bool, keeps_history: bool | None
 ) -> Disappearance:
     """Tell what became of a job, as far as anything tells it.
 
     Args:
         began: Whether the server was seen to work on it; None if it might have, and this client
-            would not have heard: ComfyUI tells that only whoever sent the job.
-        heard_throughout: Whether the WebSocket was there, and told of things, since it was sent.
-            Then the server was not restarted.
+            would not have heard: its socket may be deaf, and ComfyUI tells that only whoever sent
+            the job.
+        undisturbed: Whether the WebSocket was there since the job was sent. Then the server was not
+            restarted.
         refused: Whether a connection was refused meanwhile: no process had the port.
         keeps_history: Whether the history still holds a job that was in it before this one was
             sent; None if nobody knows of one. A restart leaves none.
     """
     if refused:
         return Disappearance.RESTARTED
-    if heard_throughout and began is not None:
+    if undisturbed and began is not None:
         return Disappearance.FORGOTTEN if began else Disappearance.DEQUEUED
-    if heard_throughout or keeps_history:
+    if undisturbed or keeps_history:
         return Disappearance.FORGOTTEN if began else Disappearance.REMOVED
     return Disappearance.UNKNOWN

@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from ._wire import ServerEvent
 
 
-
 def _default_id(server: PoolServer) -> str:
     address, _ = parse_address(server.url)
     return f"{address.authority}{address.base_path}"

@@ -7,6 +7,7 @@ gone.
 
 from __future__ import annotations
 
+import math
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, final
 
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 MISSES: Final = 2
 """How often a job must be found nowhere to be gone: it may be on its way from queue to history."""
 MISS_PAUSE: Final = 0.2
+LISTENING: Final = 2.0
+"""Seconds in which a server may tell anything at all, when a job is gone that did not begin."""
 ATTEMPTS: Final = 4
 """How often a server that cannot be reached is asked where a job is, or to stop it."""
 PATIENCE: Final = 20
@@ -137,6 +140,7 @@ class JobSettler:
 
     async def _settle(self, tracker: JobTracker) -> None:
         misses = failures = 0
+        missed_at = math.inf
         while not tracker.ended.is_set():
             await tracker.wait_for_end_signs()
             if tracker.ended.is_set():
@@ -163,13 +167,22 @@ class JobSettler:
                 tracker.feed(found)
                 if not tracker.ended.is_set():
                     await trio.sleep(MISS_PAUSE)
-            elif (misses := misses + 1) >= MISSES or tracker.state.cancelling:
-                await self._give_up_missing(tracker)
+                continue
+            misses += 1
+            if misses == 1:
+                missed_at = trio.current_time()
+            if misses >= MISSES or tracker.state.cancelling:
+                await self._give_up_missing(tracker, missed_at)
             else:
                 await trio.sleep(MISS_PAUSE)
 
-    async def _give_up_missing(self, tracker: JobTracker) -> None:
-        """End a job of which the server knows nothing, and tell why, as far as it tells."""
+    async def _give_up_missing(self, tracker: JobTracker, missed_at: float) -> None:
+        """End a job of which the server knows nothing, and tell why, as far as it tells.
+
+        Args:
+            tracker: The job's.
+            missed_at: When it was first not found.
+        """
         began = tracker.state.phase not in (Phase.SUBMITTED, Phase.PENDING)
         if tracker.state.cancelling and not began:
             tracker.feed(Gone(dequeued=True))
@@ -181,9 +194,16 @@ class JobSettler:
         connection, since = self._connection, tracker.began
         # A host that was switched off and on again took nothing back on its socket.
         alive = await connection.probe() and connection.heard_since(since)
+        undisturbed = alive and tracker.state.gap is None
+        # The socket may have gone deaf before the job began: only what came after both proves that
+        # the beginning would have been told.
+        if undisturbed and not began and tracker.state.plan.own:
+            with trio.move_on_after(LISTENING):
+                await connection.wait_heard(missed_at)
+        deaf = not tracker.state.plan.own or not connection.heard_since(missed_at)
         how = explain_disappearance(
-            began=began or (False if tracker.state.plan.own else None),
-            heard_throughout=alive and tracker.state.gap is None,
+            began=None if deaf and not began else began,
+            undisturbed=undisturbed,
             refused=connection.refused_since(since),
             keeps_history=keeps_history,
         )

@@ -20,7 +20,7 @@ D = Disappearance
 
 
 @pytest.mark.parametrize(
-    ("began", "heard_throughout", "refused", "keeps_history", "told"),
+    ("began", "undisturbed", "refused", "keeps_history", "told"),
     [
         (False, True, False, None, D.DEQUEUED),
         (False, True, False, False, D.DEQUEUED),
@@ -37,14 +37,14 @@ D = Disappearance
 )
 def test_what_is_told(
     began: bool | None,
-    heard_throughout: bool,
+    undisturbed: bool,
     refused: bool,
     keeps_history: bool | None,
     told: Disappearance,
 ) -> None:
     found = explain_disappearance(
         began=began,
-        heard_throughout=heard_throughout,
+        undisturbed=undisturbed,
         refused=refused,
         keeps_history=keeps_history,
     )
@@ -61,11 +61,22 @@ async def missing(job: Job) -> Disappearance:
 async def test_somebody_takes_it_out_of_the_queue(
     autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
 ) -> None:
-    running, waiting = await comfy.submit(prompts.slow()), await comfy.submit(prompts.slow())
+    running = await comfy.submit(prompts.slow(200))
+    waiting = await comfy.submit(prompts.slow())
     async with open_comfy(server.url, transport=server.transport) as somebody:
         await somebody.queue.cancel(waiting.prompt_id)
     assert await missing(waiting) is D.DEQUEUED
     assert (await running.wait())["9"]
+
+
+async def test_somebody_takes_it_out_of_the_queue_of_a_silent_server(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    running, waiting = await comfy.submit(prompts.slow(1)), await comfy.submit(prompts.slow())
+    async with open_comfy(server.url, transport=server.transport) as somebody:
+        await somebody.queue.cancel(waiting.prompt_id)
+    await running.wait()
+    assert await missing(waiting) is D.REMOVED
 
 
 async def test_somebody_deletes_its_history(
@@ -77,6 +88,19 @@ async def test_somebody_deletes_its_history(
     await trio.sleep(5)
     await comfy.history.clear()
     assert await missing(job) is D.FORGOTTEN
+
+
+async def test_somebody_deletes_what_began_while_the_socket_was_deaf(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    await comfy.submit(prompts.slow())
+    job = await comfy.submit(prompts.image())
+    await trio.sleep(1)
+    server.faults.deaf = True
+    while server.statistics().history < 2:  # noqa: ASYNC110  # it is virtual time
+        await trio.sleep(0.01)
+    await comfy.history.clear()
+    assert await missing(job) is D.REMOVED
 
 
 async def test_somebody_deletes_what_another_client_took_up(

@@ -91,12 +91,12 @@ async def test_another_client_takes_a_job_up() -> None:
 
 async def test_somebody_takes_a_job_out_of_the_queue() -> None:
     async with open_comfy(url()) as comfy, open_comfy(url()) as somebody:
-        running, waiting = await comfy.submit(long_job(6)), await comfy.submit(long_job(6))
+        running, waiting = await comfy.submit(long_job(60)), await comfy.submit(long_job(6))
         await somebody.queue.cancel(waiting.prompt_id)
         with pytest.raises(WentMissingError) as caught:
             await waiting.wait()
         assert caught.value.disappearance is Disappearance.DEQUEUED
-        await running.wait()
+        await running.cancel()
 
 
 @needs_checkout
