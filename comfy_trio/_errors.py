@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 SNIPPET_LENGTH = 500
 """Characters of a reply's body that an error carries and shows."""
+MESSAGE_LENGTH = 10_000
+"""Characters of an error's own text, whatever a server says: what is longer is for attributes."""
 
 
 class ErrorCode(StrEnum):
@@ -63,6 +65,12 @@ class ComfyError(Exception):
     """Base of everything that this library raises on purpose."""
 
     code: ClassVar[ErrorCode]
+
+    def __init__(self, message: str) -> None:
+        left_out = len(message) - MESSAGE_LENGTH
+        if left_out > 0:
+            message = f"{message[:MESSAGE_LENGTH]}... (and {left_out} more characters)"
+        super().__init__(message)
 
 
 class WorkflowError(ComfyError, ValueError):

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 IMAGE_SENDERS = frozenset({"SaveImageWebsocket"})
 """Classes whose pictures on the WebSocket are results, not previews."""
+LONGEST_QUOTE = 2000
+"""How much of what a node says an error repeats in its text, in characters."""
 
 
 def sends_pictures(plan: JobPlan) -> bool:
@@ -139,7 +141,7 @@ def error_of(
         return _interruption(state, failure)
     failure = _masked(failure, plan.secrets)
     if failure.node_id is None:
-        said = failure.exception_message or failure.exception_type or "no reason"
+        said = (failure.exception_message or failure.exception_type or "no reason")[:LONGEST_QUOTE]
         return CustomEventError(
             f"job {plan.prompt_id} ended with an error that names no node: {said}."
             " The event is in the error's payload; the server's log may tell more",
@@ -149,6 +151,7 @@ def error_of(
     raised = failure.exception_type
     if failure.exception_message:
         raised += f": {failure.exception_message.strip()}"
+    raised = raised[:LONGEST_QUOTE]
     return ExecutionFailedError(
         f"{plan.name(failure.node_id, failure.node_type)} raised {raised or 'an exception'}\n"
         "  The server's traceback is in the error's traceback, the node's inputs in its"

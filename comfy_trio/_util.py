@@ -48,6 +48,19 @@ def as_list(value: object) -> list[Any]:
     return value if is_list(value) else []
 
 
+def as_number(value: object) -> float | None:
+    """Return a value that came from JSON if it is a number to calculate with, or else None.
+
+    That is one which a float can hold, and not infinite. Whole numbers stay such.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return value if math.isfinite(value) else None
+    except OverflowError:
+        return None
+
+
 def load_json(text: str | bytes | bytearray) -> Any:
     """Parse JSON as ComfyUI writes it.
 

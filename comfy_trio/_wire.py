@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import attrs
 
 from ._secrets import without_secrets
-from ._util import as_object, is_list, is_object
+from ._util import as_number, as_object, is_list, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -298,14 +298,16 @@ def _text_or_none(value: object) -> str | None:
 
 
 def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    number = as_number(value)
+    if number is None:
         raise TypeError(f"a number is expected, not {value!r:.80}")
-    return value
+    return number
 
 
 def _timestamp(data: JSONObject) -> int | None:
-    value = data.get("timestamp")
-    return None if value is None else int(_number(value))
+    """Read when a frame was sent; what else it tells counts, whatever is there."""
+    number = as_number(data.get("timestamp"))
+    return None if number is None else int(number)
 
 
 def _texts(value: object) -> tuple[str, ...]:

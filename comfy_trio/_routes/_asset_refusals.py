@@ -87,8 +87,9 @@ def _refusal(reply: Reply) -> tuple[str, str, JSONObject]:
     """Return the name, the sentence and the particulars of a refusal; empty if it is none."""
     body = as_object(reply.json())
     error = as_object(body.get("error"))
-    if reply.status == 409 and body.get("status") in SCAN_RUNNING:
-        return str(body["status"]), "a scan for assets is running there", {}
+    status = body.get("status")
+    if reply.status == 409 and isinstance(status, str) and status in SCAN_RUNNING:
+        return status, "a scan for assets is running there", {}
     code = error.get("code")
     if not isinstance(code, str):
         return "", "", {}

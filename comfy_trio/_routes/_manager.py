@@ -167,7 +167,7 @@ def _pack(pack_id: str, about: JSONObject) -> ManagerPack:
         version=str(about.get("active_version") or about.get("version") or ""),
         state=str(about.get("state") or ""),
         repository=_text_or_none(about.get("repository")),
-        update_available=None if update is None else update in {"true", True},
+        update_available=None if update is None else update in ("true", True),
         raw=about,
     )
 
@@ -213,7 +213,7 @@ def read_models(reply: Reply) -> tuple[ManagerModel, ...]:
             type=str(about.get("type") or ""),
             filename=str(about.get("filename") or ""),
             url=str(about.get("url") or ""),
-            installed=about.get("installed") in {"True", True},
+            installed=about.get("installed") in ("True", True),
             raw=about,
         )
         for about in models
@@ -265,7 +265,7 @@ def read_queue_status(reply: Reply) -> ManagerQueueStatus:
         running = int(body.get("in_progress_count", 0))
         # Manager 3 counts what is done into the total; Manager 4 tells what is pending.
         pending = int(body.get("pending_count", int(body["total_count"]) - done - running))
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise unexpected(reply, expected) from None
     return ManagerQueueStatus(max(pending, 0), running, done, body.get("is_processing") is True)
 
@@ -300,7 +300,7 @@ def queue_news(event: ServerEvent) -> QueueNews | None:
         return None
     told = {**as_object(data.get("nodepack_result")), **as_object(data.get("model_result"))}
     results = {task_id: _result(task_id, message) for task_id, message in told.items()}
-    return QueueNews(results, over=data.get("status") in {"done", "all-done"})
+    return QueueNews(results, over=data.get("status") in ("done", "all-done"))
 
 
 def _result(task_id: str, message: object) -> ManagerTaskResult:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from .._replies import Request, get, post, raise_for_status, require_list, require_route, unexpected
-from .._util import as_list, as_object, is_object
+from .._util import as_list, as_number, as_object, is_object
 from .._wire import RawEvent
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def read_gpus(reply: Reply) -> tuple[Gpu, ...]:
     cards = require_list(reply, expected)
     try:
         return tuple(Gpu(int(card["index"]), str(card["name"])) for card in cards)
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise unexpected(reply, expected) from None
 
 
@@ -177,9 +177,8 @@ def _gpu_reading(card: JSONObject) -> GpuReading:
 
 
 def _measured(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 0:
-        return None
-    return float(value)
+    number = as_number(value)
+    return None if number is None or number < 0 else float(number)
 
 
 def _bytes(value: object) -> int | None:
