@@ -36,7 +36,8 @@ class ServerAddress:
 
     def http_url(self, path: str, params: Sequence[tuple[str, str]] = ()) -> str:
         """Return the URL of a route, such as ``/api/prompt``. `path` is percent-encoded already."""
-        query = f"?{urlencode(params, quote_via=quote)}" if params else ""
+        encoded = urlencode(params, quote_via=quote, errors="surrogatepass")
+        query = f"?{encoded}" if params else ""
         return f"{self}{path}{query}"
 
     def websocket_url(self, client_id: str, params: Sequence[tuple[str, str]] = ()) -> str:

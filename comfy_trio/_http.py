@@ -8,6 +8,7 @@ nothing behind.
 
 from __future__ import annotations
 
+import json
 import ssl
 import time
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -221,13 +222,11 @@ class HttpClient:
             response = await self._send_form(request, request.form, url, headers, place)
         else:
             with _mapped_exceptions(place, request, secrets):
-                sent = httpx.Request(
-                    request.method,
-                    url,
-                    headers=headers,
-                    json=request.json,
-                    content=request.content,
-                )
+                content = request.content
+                if request.json is not None:
+                    headers.append(("Content-Type", "application/json"))
+                    content = _json_body(request.json)
+                sent = httpx.Request(request.method, url, headers=headers, content=content)
                 response = await self._send_once(sent, _Body(sent.content))
         return ReplyStream(
             request, response, place, secrets, max_size=self._max_reply_size, is_home=is_home
@@ -260,6 +259,14 @@ class HttpClient:
         response = await self._transport.handle_async_request(http_request)
         response.request = http_request
         return response
+
+
+def _json_body(value: object) -> bytes:
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    try:
+        return text.encode()
+    except UnicodeEncodeError:  # half a surrogate pair, which no UTF-8 has, but JSON
+        return json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
 
 
 class _Body(httpx.AsyncByteStream):

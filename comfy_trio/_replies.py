@@ -180,9 +180,12 @@ def delete(path: str, body: JSONObject | None = None) -> Request:
 def quote_segment(name: str) -> str:
     """Percent-encode a name so that it is one segment of a path, slashes included.
 
-    Dots, too, where they would be taken for this directory or the one above.
+    Dots, too, where they would be taken for this directory or the one above; and half a surrogate
+    pair, which no server will know, but may have told.
     """
-    return name.replace(".", "%2E") if name in {".", ".."} else quote(name, safe="")
+    if name in {".", ".."}:
+        return name.replace(".", "%2E")
+    return quote(name, safe="", errors="surrogatepass")
 
 
 QUEUE_LENGTH = get("/prompt")
