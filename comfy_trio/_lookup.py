@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Final, final
 import trio
 
 from ._backoff import backoff
-from ._errors import DisconnectedError
+from ._errors import DisconnectedError, ResponseError
 from ._routes._history import history_of, read_history_entry
 from ._routes._hosted import history_v2_of, read_history_v2, read_job_outcome
 from ._routes._jobs import is_unknown, job_request
 from ._routes._queue import QUEUE, read_queue
 from ._state import SeenPending, SeenRunning
+from ._util import raise_saving_context
 
 if TYPE_CHECKING:
     from ._http import HttpClient
@@ -46,11 +47,21 @@ class Lookup:
     async def find(self, prompt_id: str, failures: int = 0) -> Found:
         """Return where a job is; None if it is nowhere, or is moving.
 
+        A queue that cannot be read hides nothing that the history tells.
+
         Raises:
             ComfyError: the server cannot be asked.
         """
-        place = place_of(prompt_id, await self.queue(failures))
-        return place or await self.history(prompt_id, failures)
+        place: Found = None
+        unreadable: ResponseError | None = None
+        try:
+            place = place_of(prompt_id, await self.queue(failures))
+        except ResponseError as error:
+            unreadable = error
+        found = place or await self.history(prompt_id, failures)
+        if found is None and unreadable is not None:
+            raise_saving_context(unreadable)
+        return found
 
     async def queue(self, failures: int = 0) -> QueueState:
         """Return what runs and what waits.

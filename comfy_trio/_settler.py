@@ -11,6 +11,7 @@ import math
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, final
 
+import attrs
 import trio
 
 from ._connection_state import ConnectionState
@@ -60,6 +61,7 @@ class JobSettler:
         http: For the POST.
         lookup: Where else to ask.
         connection: Where frames come from.
+        is_known: Tells whether there is a job of that id.
         on_renamed: Called with a job that the server gave another id, and the one that was sent.
         on_failure: Called with each error that looking for a job came to.
     """
@@ -70,12 +72,14 @@ class JobSettler:
         lookup: Lookup,
         connection: Connection,
         *,
+        is_known: Callable[[str | None], bool],
         on_renamed: Callable[[JobTracker, str], None],
         on_failure: Callable[[ComfyError], None],
     ) -> None:
         self._http = http
         self._lookup = lookup
         self._connection = connection
+        self._is_known = is_known
         self._on_renamed = on_renamed
         self._on_failure = on_failure
         self._in_history: str | None = None
@@ -101,6 +105,8 @@ class JobSettler:
 
     def _accept(self, tracker: JobTracker, accepted: Accepted) -> None:
         sent_id = tracker.prompt_id
+        if accepted.assigned_id != sent_id and self._is_known(accepted.assigned_id):
+            accepted = attrs.evolve(accepted, assigned_id=None)  # that is another job's
         tracker.feed(accepted)
         if tracker.prompt_id != sent_id:
             self._on_renamed(tracker, sent_id)
@@ -139,14 +145,15 @@ class JobSettler:
         await self._exchange_if_deaf(tracker)
 
     async def _settle(self, tracker: JobTracker) -> None:
-        misses = failures = 0
+        misses = failures = too_early = 0
         missed_at = math.inf
         while not tracker.ended.is_set():
             await tracker.wait_for_end_signs()
             if tracker.ended.is_set():
                 return
+            # That its history is written is only a hint: what is not there may still run.
+            recorded = tracker.state.phase is Phase.RECORDED and not misses + too_early
             try:
-                recorded = tracker.state.phase is Phase.RECORDED
                 ask = self._lookup.history if recorded else self._lookup.find
                 found = await ask(tracker.prompt_id, failures)
             except ComfyError as error:
@@ -166,12 +173,14 @@ class JobSettler:
                     await self._wait_for_pictures(tracker)
                 tracker.feed(found)
                 if not tracker.ended.is_set():
-                    await trio.sleep(MISS_PAUSE)
+                    told_to_be_over = tracker.state.phase in (Phase.ENDING, Phase.RECORDED)
+                    too_early = too_early + 1 if told_to_be_over else 0
+                    await trio.sleep(max(MISS_PAUSE, retry_pause(too_early)))
                 continue
             misses += 1
             if misses == 1:
                 missed_at = trio.current_time()
-            if misses >= MISSES or tracker.state.cancelling:
+            if misses >= MISSES or (tracker.state.cancelling and not recorded):
                 await self._give_up_missing(tracker, missed_at)
             else:
                 await trio.sleep(MISS_PAUSE)

@@ -20,7 +20,7 @@ from ._errors import (
 from ._logging import logger
 from ._lookup import Lookup, place_of
 from ._routes._queue import CLEAR_QUEUE, dequeue
-from ._settler import ATTEMPTS, MISS_PAUSE, MISSES, JobSettler, retry_pause
+from ._settler import ATTEMPTS, MISS_PAUSE, MISSES, PATIENCE, JobSettler, retry_pause
 from ._state import Phase, ServerLost
 from ._tracker import JobTracker
 from ._wire import (
@@ -71,6 +71,7 @@ class JobSupervisor:
             http,
             self._lookup,
             connection,
+            is_known=lambda prompt_id: prompt_id in self._trackers,
             on_renamed=self._rename,
             on_failure=self._give_up_if_lost,
         )
@@ -224,6 +225,8 @@ class JobSupervisor:
                 logger.debug("looking for %d silent jobs: %s", len(silent), error)
                 failures += 1
                 self._give_up_if_lost(error)
+                if failures >= PATIENCE and isinstance(error, ResponseError):
+                    self._suspect_ends(silent)
                 await trio.sleep(retry_pause(failures))
                 continue
             failures = 0
@@ -235,6 +238,11 @@ class JobSupervisor:
                 elif tracker.state.phase is not Phase.SUBMITTED:
                     tracker.suspect_end()
                 tracker.last_heard = trio.current_time()
+
+    def _suspect_ends(self, trackers: Sequence[JobTracker]) -> None:
+        for tracker in trackers:
+            if tracker.state.phase is not Phase.SUBMITTED:
+                tracker.suspect_end()
 
     def _doubt_the_socket(self, silent: Sequence[JobTracker], queue: QueueState) -> None:
         running = [tracker for tracker in silent if queue.is_running(tracker.prompt_id)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, TypeGuard
 
 import attrs
 
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from .._errors import ReplySummary
     from .._replies import Reply
     from .._util import JSONObject
+
+
+LONGEST_ID: Final = 1000
+"""Characters that the id of a job may have: those of servers are UUIDs."""
 
 
 @attrs.frozen
@@ -57,11 +61,16 @@ def read_prompt_reply(reply: Reply, prompt: JSONObject) -> Accepted:
         return Accepted(
             number if isinstance(number, (int, float)) else 0,
             read_node_errors(reply.secrets.mask_json(body.get("node_errors")), prompt),
-            assigned_id if isinstance(assigned_id, str) else None,
+            assigned_id if _is_id(assigned_id) else None,
         )
     if reply.status in {401, 402, 403, 407, 413, 429, 503} or 300 <= reply.status < 400:
         raise_for_status(reply)
     raise refusal(reply.summary(), prompt)
+
+
+def _is_id(value: object) -> TypeGuard[str]:
+    """Tell whether a job can be asked for by it."""
+    return isinstance(value, str) and len(value) <= LONGEST_ID and value.isprintable()
 
 
 def refusal(
