@@ -239,6 +239,13 @@ class Session:
         self._nursery.start_soon(self.supervisor.follow_job, tracker)
         return tracker
 
+    def follow_to_its_end(self, tracker: JobTracker) -> None:
+        """Follow a job that nobody was to follow any more, because it is to be stopped now."""
+        known = self.supervisor.tracker_of(tracker.prompt_id) is not None
+        if self._nursery is not None and not known and not tracker.ended.is_set():
+            self.supervisor.take_back(tracker)
+            self._nursery.start_soon(self.supervisor.follow_job, tracker)
+
     async def _connect(self, nursery: trio.Nursery) -> None:
         """Reach the server over both of its channels, and start the tasks behind the session."""
         try:

@@ -109,6 +109,7 @@ class Submitter:
 
     async def stop(self, tracker: JobTracker) -> None:
         """Stop a job whose block failed. The block's own exception is what counts."""
+        self._session.follow_to_its_end(tracker)
         try:
             await self._session.supervisor.stop(tracker)
         except ComfyError as error:

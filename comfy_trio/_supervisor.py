@@ -151,6 +151,11 @@ class JobSupervisor:
         self._busy.set()
         return tracker
 
+    def take_back(self, tracker: JobTracker) -> None:
+        """Let a job hear of itself again that was no longer followed."""
+        self._trackers[tracker.prompt_id] = tracker
+        self._busy.set()
+
     @trio.lowlevel.enable_ki_protection
     async def run_job(self, tracker: JobTracker, request: Request, *, follow: bool) -> None:
         """Post a job and bring it to its end. Raises nothing: the tracker tells.
