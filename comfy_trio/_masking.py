@@ -104,8 +104,16 @@ class Secrets:
         return self.mask(text).encode(errors="surrogateescape")
 
     def mask_json(self, value: JSON) -> JSON:
-        """Return a JSON value without the secrets, in keys and in texts. Copies what it changes."""
-        return cast("JSON", self._mask_value(value)) if self.longest else value
+        """Return a JSON value without the secrets, in keys and in texts. Copies what it changes.
+
+        Of one that is nested too deeply to be looked through, nothing is shown.
+        """
+        if not self.longest:
+            return value
+        try:
+            return cast("JSON", self._mask_value(value))
+        except RecursionError:
+            return MASK
 
     def _mask_value(self, value: object) -> object:
         if isinstance(value, str):

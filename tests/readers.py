@@ -22,6 +22,7 @@ from trio.testing import MockClock
 
 import comfy_trio._routes
 from comfy_trio import open_comfy
+from comfy_trio._masking import Secrets
 from comfy_trio._replies import Reply, get
 from comfy_trio._routes._node import RemoteChoice
 from comfy_trio._util import is_list, is_object
@@ -47,10 +48,12 @@ class Reading:
     arguments: tuple[Any, ...]
     body: Any
     status: int
+    secrets: Secrets = attrs.field(factory=Secrets, eq=False)
 
     def read(self, text: str, status: int | None = None) -> object:
         """Call the reader with another body, as JSON text, and maybe another status."""
         reply = reply_to(REQUEST, text.encode(), self.status if status is None else status)
+        reply = attrs.evolve(reply, secrets=self.secrets)
         return self.function(reply, *map(_argument, self.arguments))
 
 

@@ -6,17 +6,19 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
+import attrs
 import pytest
 import traces
-from mutants import NASTY, mutants, paths
+from mutants import NASTY, mutants, paths, replaced
 from readers import Reading, all_readers, readings
 
-from comfy_trio import ComfyError, wire
+from comfy_trio import ComfyError, ExecutionFailedError, wire
 from comfy_trio._machine import advance
+from comfy_trio._masking import Secrets
 from comfy_trio._routes._manager import queue_news
 from comfy_trio._routes._monitor import reading_of
 from comfy_trio._routes._prompt import Accepted
-from comfy_trio._state import JobPlan, JobState, Phase
+from comfy_trio._state import Gone, JobPlan, JobState, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -182,3 +184,28 @@ def test_frames_of_extensions(
     assert reader(wire.decode_frame(json.dumps(frame))) is not None
     for _, text in mutants(frame):
         exercise(reader(wire.decode_frame(text)))
+
+
+@pytest.mark.parametrize("depth", [300, 600, 900, 940])
+def test_what_is_deep_and_may_hold_secrets(depth: int) -> None:
+    """Python parses what its own functions cannot walk through any more."""
+    secrets = Secrets.of("secret-key")
+    deep = "[" * depth + '"secret-key"' + "]" * depth
+    for reading in readings():
+        if "prompt" in reading.name:
+            for path in paths(reading.body):
+                read(
+                    attrs.evolve(reading, secrets=secrets),
+                    "deep",
+                    replaced(reading.body, path, deep),
+                )
+    frame = next(frame for kind, frame in recorded_frames() if kind == "execution_error")
+    prompt_id = frame["data"]["prompt_id"]
+    plan = JobPlan(prompt_id, {"3": {"class_type": "K", "inputs": {}}}, secrets=secrets)
+    for path in paths(frame["data"]["current_inputs"]):
+        text = replaced(frame, ("data", "current_inputs", *path), deep)
+        event = wire.decode_frame(text)
+        if not isinstance(event, wire.MalformedFrame):
+            outcome = advance(advance(JobState(plan), event), Gone()).outcome
+            assert isinstance(outcome, ExecutionFailedError)
+            assert "secret-key" not in repr(outcome.current_inputs)
