@@ -54,6 +54,13 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def fuzz(session: nox.Session) -> None:
+    """What servers may send, drawn at random, for long (`-- -k decoder` for a part of it)."""
+    session.install(ALL_EXTRAS, *groups("test"))
+    session.run("pytest", "tests/test_fuzz.py", "--hypothesis-profile=long", *session.posargs)
+
+
+@nox.session
 def codegen(session: nox.Session) -> None:
     """Compare all that is generated here with its sources (`-- --write` to regenerate).
 

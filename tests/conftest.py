@@ -18,6 +18,8 @@ from comfy_trio.testing import EmbeddedServer, open_embedded_server
 
 # How fast the machine is must decide nothing.
 settings.register_profile("any", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# For `nox -s fuzz`: about an hour of test_fuzz.py, or less by what -k selects.
+settings.register_profile("long", settings.get_profile("any"), max_examples=20_000)
 settings.load_profile("any")
 
 
