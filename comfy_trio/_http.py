@@ -34,7 +34,7 @@ from ._replies import (
     bad_redirect,
     read_retry_after,
 )
-from ._util import raise_saving_context
+from ._util import as_size, raise_saving_context
 from ._version import __version__
 
 if TYPE_CHECKING:
@@ -379,8 +379,8 @@ class ReplyStream:
         limit = MAX_ERROR_SIZE if bad else self._max_size
         chunks: list[bytes] = []
         size = 0
-        announced = self._response.headers.get("content-length", "")
-        too_large = not bad and announced.isdecimal() and int(announced) > limit
+        announced = as_size(self._response.headers.get("content-length", "")) or 0
+        too_large = not bad and announced > limit
         while not too_large and (chunk := await self.read_chunk()):
             chunks.append(chunk)
             size += len(chunk)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from ._util import as_size
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -29,9 +31,8 @@ class ContentVersion:
         validator = headers.get("etag", "")
         if not validator or validator.startswith("W/"):  # a weak one is for similar contents
             validator = headers.get("last-modified", "")
-        length = headers.get("content-length", "")
-        known = length.isdecimal() and "content-encoding" not in headers
-        return cls(int(length) if known else None, validator)
+        encoded = "content-encoding" in headers
+        return cls(None if encoded else as_size(headers.get("content-length", "")), validator)
 
     @property
     def recognizable(self) -> bool:

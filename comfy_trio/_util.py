@@ -61,6 +61,11 @@ def as_number(value: object) -> float | None:
         return None
 
 
+def as_size(text: str) -> int | None:
+    """Return the number that a header has, if it is one of bytes; None for what is none."""
+    return int(text) if text.isdecimal() and len(text) <= LONGEST_SIZE else None
+
+
 def load_json(text: str | bytes | bytearray) -> Any:
     """Parse JSON as ComfyUI writes it.
 
@@ -77,6 +82,9 @@ def _finite(text: str) -> float | None:
     number = float(text)
     return number if math.isfinite(number) else None
 
+
+LONGEST_SIZE: Final = 18
+"""Digits of the largest size that a file may have."""
 
 _ATOMS: Final = frozenset({str, int, float, bool, type(None)})
 
