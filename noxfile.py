@@ -57,7 +57,10 @@ def tests(session: nox.Session) -> None:
 def fuzz(session: nox.Session) -> None:
     """What servers may send, drawn at random, for long (`-- -k decoder` for a part of it)."""
     session.install(ALL_EXTRAS, *groups("test"))
-    session.run("pytest", "tests/test_fuzz.py", "--hypothesis-profile=long", *session.posargs)
+    patience = ("-o", "faulthandler_timeout=0")
+    session.run(
+        "pytest", "tests/test_fuzz.py", "--hypothesis-profile=long", *patience, *session.posargs
+    )
 
 
 @nox.session
