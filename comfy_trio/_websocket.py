@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import trio
 import trio_websocket
+from wsproto.utilities import LocalProtocolError
 
 from ._nursery import open_service_nursery
 from ._transport import WebSocketClosed, WebSocketRejected, WebSocketUnreachable
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 
     Stream: TypeAlias = trio.SocketStream | trio.SSLStream[trio.SocketStream]
 
-RECEIVE_BUFFER_SIZE = 2**20
+RECEIVE_BUFFER_SIZE = 2**18
+"""How much is read at once, in bytes: all control frames in it are worked off without a pause."""
 SWITCHING_PROTOCOLS = 101
 MAX_REFUSAL_SIZE = 64 * 2**10
 """How much of an answer that refuses the upgrade is read, in bytes."""
@@ -169,7 +171,9 @@ class _Reader:
 
     async def _run(self, task: Callable[[], Awaitable[None]]) -> None:
         try:
-            with suppress(trio_websocket.ConnectionRejected):  # see _Answer, which knows more
+            # A refusal: see _Answer, which knows more. And it answers a ping that comes while it
+            # says goodbye, which its own protocol forbids it to do.
+            with suppress(trio_websocket.ConnectionRejected, LocalProtocolError):
                 await task()
         finally:
             self.until_it_ends.cancel("the reader of the WebSocket has ended")
