@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from ._util import JSONObject
 
 
+MOST_SHOWN = 10_000
+"""Of how many nodes frames may tell outputs; the history tells of any number."""
+
+
 def no_effect(state: JobState, event: Any) -> JobState:
     """Change nothing."""
     return state
@@ -142,7 +146,9 @@ def _on_text(state: JobState, event: wire.ProgressText) -> JobState:
 
 def _on_executed(state: JobState, event: wire.Executed) -> JobState:
     state = _finish(state, event.node)
-    return state if event.output is None else _show(state, {event.node: event.output})
+    if event.output is None or len(state.outputs) >= MOST_SHOWN:
+        return state
+    return _show(state, {event.node: event.output})
 
 
 def _show(state: JobState, outputs: Mapping[str, JSONObject]) -> JobState:

@@ -51,6 +51,8 @@ LOST = (ServerUnreachableError, DisconnectedError, CredentialsError, Authenticat
 """What says, once there is no WebSocket any more, that a server is lost."""
 SILENCE = 10.0
 """Seconds without a frame after which a job is looked for in the server's queue."""
+MOST_RUNNING = 1000
+"""How many jobs are remembered to run, of all clients: a server may not tell of their ends."""
 POST_GRACE = 1.0
 """Seconds that a POST under way is given before its job is stopped without waiting for it."""
 
@@ -117,7 +119,8 @@ class JobSupervisor:
     def _note_running(self, prompt_id: str, event: ServerEvent) -> None:
         match event:
             case ExecutionStart() | Executing(node=str()):
-                self._running.add(prompt_id)
+                if len(self._running) < MOST_RUNNING:
+                    self._running.add(prompt_id)
             case ExecutionError(blocked=True):
                 pass
             case Executing() | ExecutionSuccess() | ExecutionError() | ExecutionInterrupted():

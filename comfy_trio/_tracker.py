@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 UNBOUNDED = float("inf")
 LAST_PHASES = (Phase.ENDING, Phase.RECORDED, Phase.ENDED)
+MOST_KINDS = 20_000
+"""Kinds of events that are kept: more than a workflow has nodes, but a server may make some up."""
 RECORD_GRACE = 1.0
 """Seconds for the history to be written after the server said how a job ends."""
 
@@ -67,6 +69,8 @@ class JobTracker:
             kind = kind_of(news)
             self._latest.pop(kind, None)
             self._latest[kind] = news
+            if len(self._latest) > MOST_KINDS:
+                del self._latest[next(iter(self._latest))]
             for mailbox in self._mailboxes:
                 mailbox.put_nowait(kind, news)
             if self.on_news is not None:
@@ -133,7 +137,7 @@ class JobTracker:
 
     def subscribe(self) -> Mailbox[JobEvent]:
         """Return a mailbox with the latest of each kind of event so far, and all to come."""
-        mailbox = Mailbox(UNBOUNDED, self._latest.items())
+        mailbox = Mailbox(MOST_KINDS, self._latest.items())
         if self.ended.is_set():
             mailbox.close()
         else:

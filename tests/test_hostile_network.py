@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import hashlib
 import json
 import re
@@ -17,19 +18,25 @@ import pytest
 import trio
 
 from comfy_trio import (
+    Comfy,
     ComfyError,
     ConnectionState,
     DisconnectedError,
     ExecutionFailedError,
+    Finished,
+    JobResult,
     ReconnectPolicy,
     WebSocketClosed,
     open_comfy,
 )
 from comfy_trio._address import parse_address
+from comfy_trio._effects import MOST_SHOWN
 from comfy_trio._network import NetworkTransport
+from comfy_trio._routes._history import HistoryEntry
 from comfy_trio._state import Gone, JobPlan, Phase
-from comfy_trio._tracker import JobTracker
-from comfy_trio._wire import decode_frame
+from comfy_trio._supervisor import MOST_RUNNING
+from comfy_trio._tracker import MOST_KINDS, JobTracker
+from comfy_trio._wire import ExecutionStart, decode_frame
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -197,24 +204,22 @@ async def test_what_a_failed_node_said_may_be_long() -> None:
 
 async def test_progress_that_nobody_reads(autojump_clock: MockClock) -> None:
     """Memory does not grow with it, and a reader is told how much it missed."""
-    prompt: dict[str, Any] = {"3": {"class_type": "K", "inputs": {}}}
-    count = 20_000
-    tracker = JobTracker(JobPlan("p", prompt))
+    count = 100_000
+    tracker = JobTracker(JobPlan("p", {"3": {"class_type": "K", "inputs": {}}}))
     events = tracker.subscribe().subscription()
 
     def feed(value: int) -> None:
-        data = {"value": value, "max": count, "prompt_id": "p", "node": "3"}
-        tracker.feed(decode_frame(json.dumps({"type": "progress", "data": data})))
+        data = f'{{"value": {value}, "max": {count}, "prompt_id": "p", "node": "3"}}'
+        tracker.feed(decode_frame(f'{{"type": "progress", "data": {data}}}'))
 
     for value in range(100):
         feed(value)
-    tracemalloc.start()
+    gc.collect()
+    before = len(gc.get_objects())
     for value in range(count):
         feed(value)
-    grown, peak = tracemalloc.get_traced_memory()
-    tracemalloc.stop()
-    assert grown < 20_000
-    assert peak < 100_000
+    gc.collect()
+    assert len(gc.get_objects()) - before < 100
     assert tracker.state.phase is Phase.RUNNING
     tracker.feed(decode_frame('{"type": "executing", "data": {"prompt_id": "p", "node": null}}'))
     tracker.feed(Gone())
@@ -264,3 +269,31 @@ async def test_headers(
                         await ask()
         spoil.clear()
         assert (await comfy.run(prompts.image()))["9"]
+
+
+async def test_nodes_and_jobs_that_a_server_makes_up(autojump_clock: MockClock) -> None:
+    """What is kept of them is bounded; the history tells of all outputs there are."""
+    tracker = JobTracker(JobPlan("p", {"3": {"class_type": "K", "inputs": {}}}))
+    mailbox = tracker.subscribe()
+    count = MOST_KINDS + 5000
+    for number in range(count):
+        data = {"prompt_id": "p", "node": f"3.{number}", "output": {"a": [1]}}
+        tracker.feed(decode_frame(json.dumps({"type": "executed", "data": data})))
+        tracker.feed(decode_frame(json.dumps({"type": "executing", "data": data})))
+    assert len(tracker.state.outputs) == MOST_SHOWN
+    assert len(mailbox) == len([*tracker.told()]) == MOST_KINDS
+    outputs = {f"3.{number}": {"a": [1]} for number in range(count)}
+    tracker.feed(HistoryEntry(prompt_id="p", outputs=outputs))
+    assert isinstance(tracker.state.outcome, JobResult)
+    assert len(tracker.state.outcome) == count
+    assert isinstance([*tracker.told()][-1], Finished)
+
+
+async def test_jobs_of_others_whose_end_is_never_told(
+    autojump_clock: MockClock, comfy: Comfy
+) -> None:
+    supervisor = comfy._session.supervisor
+    for number in range(MOST_RUNNING * 3):
+        supervisor.route(ExecutionStart(f"stranger's {number}"))
+    assert len(supervisor._running) == MOST_RUNNING
+    assert (await comfy.run(prompts.image()))["9"]
