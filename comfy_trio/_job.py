@@ -8,6 +8,7 @@ import attrs
 
 from ._reference import JobReference
 from ._result import JobResult
+from ._settler import STOP_ATTEMPTS
 from ._state import Phase
 from ._util import NoPublicConstructor
 
@@ -121,4 +122,4 @@ class Job(metaclass=NoPublicConstructor):
         Raises:
             ComfyError: the server cannot be asked to.
         """
-        await self._session.supervisor.stop(self._tracker)
+        await self._session.supervisor.stop(self._tracker, attempts=STOP_ATTEMPTS)

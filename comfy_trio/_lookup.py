@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Final, final
 
 import trio
 
-from ._backoff import backoff
 from ._errors import DisconnectedError, ResponseError
 from ._routes._history import history_of, read_history_entry
 from ._routes._hosted import history_v2_of, read_history_v2, read_job_outcome
@@ -28,13 +27,15 @@ if TYPE_CHECKING:
 LONGEST_REPLY: Final = 60.0
 """Seconds after which a question to the server is asked again, because no reply may ever come: from
 a host that was switched off, nothing does. Twice as long each time, lest a slow one be cut off."""
+MAX_PATIENCE: Final = 3600.0
+"""The longest of these times."""
 
 
 @final
 class Lookup:
     """Looks for jobs at one server.
 
-    Every question may be asked again, as it changes nothing. `failures` is how often it failed.
+    Every question may be asked again, as it changes nothing.
 
     Args:
         http: Where to ask.
@@ -43,8 +44,9 @@ class Lookup:
     def __init__(self, http: HttpClient) -> None:
         self._http = http
         self._has_history = True
+        self._patience = LONGEST_REPLY
 
-    async def find(self, prompt_id: str, failures: int = 0) -> Found:
+    async def find(self, prompt_id: str) -> Found:
         """Return where a job is; None if it is nowhere, or is moving.
 
         A queue that cannot be read hides nothing that the history tells.
@@ -55,44 +57,48 @@ class Lookup:
         place: Found = None
         unreadable: ResponseError | None = None
         try:
-            place = place_of(prompt_id, await self.queue(failures))
+            place = place_of(prompt_id, await self.queue())
         except ResponseError as error:
             unreadable = error
-        found = place or await self.history(prompt_id, failures)
+        found = place or await self.history(prompt_id)
         if found is None and unreadable is not None:
             raise_saving_context(unreadable)
         return found
 
-    async def queue(self, failures: int = 0) -> QueueState:
+    async def queue(self) -> QueueState:
         """Return what runs and what waits.
 
         Raises:
             ComfyError: the server cannot be asked.
         """
-        return read_queue(await self._ask(QUEUE, failures))
+        return read_queue(await self._ask(QUEUE))
 
-    async def history(self, prompt_id: str, failures: int = 0) -> Found:
+    async def history(self, prompt_id: str) -> Found:
         """Return how a job ended; None if it did not, or the server does not know it.
 
         Raises:
             ComfyError: the server cannot be asked.
         """
         if self._has_history:
-            reply = await self._ask(history_of(prompt_id), failures)
+            reply = await self._ask(history_of(prompt_id))
             if reply.status not in {404, 405}:
                 return read_history_entry(reply, prompt_id)
-        reply = await self._ask(job_request(prompt_id), failures)
+        reply = await self._ask(job_request(prompt_id))
         if reply.status not in {404, 405} or is_unknown(reply):
             found = read_job_outcome(reply, prompt_id)
             self._has_history = False
             return found
-        reply = await self._ask(history_v2_of(prompt_id), failures)
+        reply = await self._ask(history_v2_of(prompt_id))
         return read_history_v2(reply, prompt_id)
 
-    async def _ask(self, request: Request, failures: int) -> Reply:
+    async def _ask(self, request: Request) -> Reply:
         """Wait for no reply for ever."""
-        with trio.move_on_after(backoff(LONGEST_REPLY, failures + 1)):
-            return await self._http.request(request)
+        patience = self._patience
+        with trio.move_on_after(patience):
+            reply = await self._http.request(request)
+            self._patience = LONGEST_REPLY
+            return reply
+        self._patience = min(patience * 2, MAX_PATIENCE)
         raise DisconnectedError(f"no reply came to {request.method} {request.path}")
 
 

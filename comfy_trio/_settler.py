@@ -39,7 +39,9 @@ MISS_PAUSE: Final = 0.2
 LISTENING: Final = 2.0
 """Seconds in which a server may tell anything at all, when a job is gone that did not begin."""
 ATTEMPTS: Final = 4
-"""How often a server that cannot be reached is asked where a job is, or to stop it."""
+"""How often a job whose POST failed must be found nowhere to have never come to be."""
+STOP_ATTEMPTS: Final = 5
+"""How often a server that cannot be reached is asked to stop a job, unless there is a bound."""
 PATIENCE: Final = 20
 """How often in a row, in some two minutes, a server may answer with something else than asked."""
 PICTURE_PATIENCE: Final = 300.0
@@ -118,7 +120,7 @@ class JobSettler:
         misses = failures = in_vain = 0
         while tracker.state.phase is Phase.SUBMITTED:
             try:
-                found = await self._lookup.find(tracker.prompt_id, failures)
+                found = await self._lookup.find(tracker.prompt_id)
             except ComfyError as lookup_error:
                 logger.debug("looking for job %s: %s", tracker.prompt_id, lookup_error)
                 failures += 1
@@ -155,7 +157,7 @@ class JobSettler:
             recorded = tracker.state.phase is Phase.RECORDED and not misses + too_early
             try:
                 ask = self._lookup.history if recorded else self._lookup.find
-                found = await ask(tracker.prompt_id, failures)
+                found = await ask(tracker.prompt_id)
             except ComfyError as error:
                 logger.debug("looking for job %s: %s", tracker.prompt_id, error)
                 failures += 1

@@ -116,7 +116,7 @@ class Submitter:
             logger.warning("job %s may still run: %s", tracker.prompt_id, error)
         finally:
             if not tracker.ended.is_set():
-                logger.warning("job %s was not seen to stop", tracker.prompt_id)
+                logger.warning("job %s was not seen to stop, and may still run", tracker.prompt_id)
 
     async def _plan(self, workflow: Workflow, options: SubmitOptions) -> JobPlan:
         workflow._check_outputs()

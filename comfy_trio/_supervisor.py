@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, final
 
@@ -20,7 +21,7 @@ from ._errors import (
 from ._logging import logger
 from ._lookup import Lookup, place_of
 from ._routes._queue import CLEAR_QUEUE, dequeue
-from ._settler import ATTEMPTS, MISS_PAUSE, MISSES, PATIENCE, JobSettler, retry_pause
+from ._settler import MISS_PAUSE, MISSES, PATIENCE, JobSettler, retry_pause
 from ._state import Phase, ServerLost
 from ._tracker import JobTracker
 from ._wire import (
@@ -55,6 +56,9 @@ MOST_RUNNING = 1000
 """How many jobs are remembered to run, of all clients: a server may not tell of their ends."""
 POST_GRACE = 1.0
 """Seconds that a POST under way is given before its job is stopped without waiting for it."""
+STOP_PATIENCE = 1.5
+"""Seconds that the server is given for stopping a job before it is asked again; then twice, then
+three times as long, and so on."""
 
 
 @final
@@ -227,8 +231,8 @@ class JobSupervisor:
             if not silent:
                 continue
             try:
-                queue = await self._lookup.queue(failures)
-                await self._find_what_was_posted(silent, queue, failures)
+                queue = await self._lookup.queue()
+                await self._find_what_was_posted(silent, queue)
             except ComfyError as error:
                 logger.debug("looking for %d silent jobs: %s", len(silent), error)
                 failures += 1
@@ -260,7 +264,7 @@ class JobSupervisor:
             self._connection.suspect(spare_first=fragile)
 
     async def _find_what_was_posted(
-        self, trackers: Sequence[JobTracker], queue: QueueState, failures: int
+        self, trackers: Sequence[JobTracker], queue: QueueState
     ) -> None:
         """Look for the end of jobs whose POST may never be answered. To find none means nothing."""
         for tracker in trackers:
@@ -268,7 +272,7 @@ class JobSupervisor:
                 tracker.state.phase is Phase.SUBMITTED
                 and place_of(tracker.prompt_id, queue) is None
             ):
-                entry = await self._lookup.history(tracker.prompt_id, failures)
+                entry = await self._lookup.history(tracker.prompt_id)
                 if entry is not None:
                     tracker.feed(entry)
 
@@ -288,10 +292,14 @@ class JobSupervisor:
 
     # --- Stopping ---------------------------------------------------------------------------------
 
-    async def stop(self, *trackers: JobTracker) -> None:
+    async def stop(self, *trackers: JobTracker, attempts: float = math.inf) -> None:
         """Stop jobs at the server, and return when they are over. The caller sets a bound.
 
         Nobody else's job is touched; see `Stopper`.
+
+        Args:
+            trackers: The jobs.
+            attempts: How often the server may fail to be reached.
 
         Raises:
             ComfyError: the server cannot be asked to.
@@ -309,11 +317,13 @@ class JobSupervisor:
             if not stopping:
                 break
             try:
-                await self.cancel([tracker.prompt_id for tracker in stopping])
+                # To ask again is harmless, and some replies never come.
+                with trio.move_on_after(STOP_PATIENCE * (attempt + 1)):
+                    await self.cancel([tracker.prompt_id for tracker in stopping])
             except (ServerUnreachableError, DisconnectedError, ResponseError) as error:
                 # A proxy may stumble for a moment; what the server itself refuses, it refuses.
                 refused = isinstance(error, ResponseError) and error.status < 500
-                if refused or attempt >= ATTEMPTS:
+                if refused or attempt + 1 >= attempts:
                     raise
             with trio.move_on_after(retry_pause(attempt)):
                 for tracker in stopping:

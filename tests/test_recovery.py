@@ -22,6 +22,7 @@ from comfy_trio import (
     WentMissingError,
     open_comfy,
 )
+from comfy_trio.testing import open_embedded_server
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
@@ -418,3 +419,61 @@ async def test_a_job_that_began_was_not_cancelled_before_that(
         await job.cancel()
     with pytest.raises(WentMissingError):
         await job.wait()
+
+
+@pytest.mark.parametrize(
+    ("version", "routes"),
+    [("0.3.64", ["GET /queue", "POST /interrupt"]), ("0.27.0", ["POST /jobs/cancel"])],
+)
+async def test_a_reply_that_never_comes_while_a_job_is_stopped(
+    version: str, routes: list[str], autojump_clock: MockClock
+) -> None:
+    async with (
+        open_embedded_server(version=version) as server,
+        open_comfy(server.url, transport=server.transport) as comfy,
+    ):
+        for route in routes:
+            job = await comfy.submit(prompts.slow(1000))
+            await trio.sleep(1)
+            server.faults.hang(route, after=route == "POST /interrupt")
+            with trio.fail_after(60):
+                await job.cancel()
+            with pytest.raises(ExecutionInterruptedError):
+                await job.wait()
+            server.faults.clear()
+        with trio.move_on_after(1):
+            async with comfy.open_job(prompts.slow(1000)):
+                server.faults.hang("*", times=1)
+                await trio.sleep_forever()
+        assert server.statistics().running == 0
+
+
+async def test_a_network_that_is_away_for_most_of_the_goodbye(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def mend() -> None:
+            await trio.sleep(4)
+            server.faults.clear()
+
+        with trio.move_on_after(1):
+            async with comfy.open_job(prompts.slow(1000)):
+                server.faults.break_connection("*", times=math.inf)
+                await trio.sleep_forever()
+    assert server.statistics().running == 0
+
+
+async def test_a_reply_that_never_comes_after_many_failures(
+    autojump_clock: MockClock, server: EmbeddedServer
+) -> None:
+    policy = ReconnectPolicy(attempts=math.inf)
+    async with open_comfy(server.url, transport=server.transport, reconnect=policy) as comfy:
+        job = await comfy.submit(prompts.slow(100))
+        server.stop()
+        await trio.sleep(3600)
+        server.faults.hang("GET /queue", times=2)
+        server.start()
+        with trio.fail_after(300), pytest.raises(WentMissingError):
+            await job.wait()

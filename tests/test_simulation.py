@@ -12,8 +12,8 @@ from simulation import PLANTED, Failure, simulate
 
 SEEDS = int(os.environ.get("SEEDS", "2000"))
 STEP = 400
-BOUND = 150
-"""Seeds within which each planted fault must be found."""
+BOUND = 400
+"""Seeds within which each planted fault must be found. Most are, within 20."""
 
 
 def python(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -37,7 +37,7 @@ def test_what_must_hold(first: int) -> None:
 
 @pytest.mark.parametrize("what", PLANTED)
 def test_what_is_planted_is_found(what: str) -> None:
-    with PLANTED[what](), pytest.raises(Failure, match=r"Again: python -m simulation --first \d+"):
+    with PLANTED[what](), pytest.raises(Failure, match=r"Again: nox -s simulate -- --first \d+"):
         for seed in range(BOUND):
             simulate(seed)
 
@@ -45,9 +45,9 @@ def test_what_is_planted_is_found(what: str) -> None:
 def test_a_seed_is_the_same_world_each_time() -> None:
     program = (
         "from simulation import simulate\n"
-        "for seed in range(5): print(*simulate(seed).lines, sep='\\n')"
+        "for seed in range(20): print(*simulate(seed).lines(), sep='\\n')"
     )
 
     first = python("-c", program, PYTHONHASHSEED="1").stdout
-    assert len(first.splitlines()) > 150
+    assert len(first.splitlines()) > 500
     assert first == python("-c", program, PYTHONHASHSEED="2").stdout

@@ -1,102 +1,144 @@
-"""What goes wrong in a world besides its network: the server, and people."""
+"""What happens to a server and to the way there, and what people do at the server's web page."""
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 import attrs
 import trio
 
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+from ._network import ACTOR, SOCKET_HARM, Network, Outage
+from ._truth import PERSON, STRANGER
 
-    from ._world import World
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Sequence
+
+    from comfy_trio.testing import EmbeddedServer
+
+    from ._history import History
+    from ._truth import Ledger
 
 
 @attrs.define(eq=False)
 class Weather:
-    """Lets one thing after the other happen to a world."""
+    """Lets one thing after the other go wrong.
 
-    world: World
+    Args:
+        server: Whose weather it is.
+        ledger: Where it is written down what the server forgets.
+        chance: Where all that is random comes from.
+        history: Where it is told.
+        outage: While the server answers nobody.
+        networks: The ways to the server, one for each client.
+    """
 
-    async def torment(self) -> NoReturn:
-        """Let something happen now and then."""
-        world, chance, server = self.world, self.world.chance, self.world.server
-        while True:
-            await trio.sleep(chance.expovariate(1 / 6))
-            pause = partial(trio.sleep, chance.choice([0.1, 2, 10, 30]) * chance.random())
-            match chance.randrange(10):
-                case 0 | 1 | 2 | 3 | 4:
-                    world.network.storm = chance.choice([0.1, 0.3, 0.7])
-                    world.history.note("network", f"a storm of {world.network.storm}")
-                    await pause()
-                    world.network.storm = 0.0
-                    world.history.note("network", "is calm")
-                case 5:
-                    await self._restart(pause)
-                case 6:
-                    world.trouble("sockets dropped")
-                    server.faults.drop_sockets(noticed=chance.random() < 0.5)
-                case 7:
-                    world.trouble("deafness")
-                    server.faults.drop_sockets(noticed=False)
-                    await pause()
-                    server.faults.notice_lost_sockets()
-                    world.trouble("deafness", "sets in")
-                case 8:
-                    world.trouble("busy")
-                    server.faults.stop_reading()
-                    await pause()
-                    server.faults.resume_reading()
-                    world.trouble("busy", "no more")
-                case _:
-                    self._meddle()
+    server: EmbeddedServer
+    ledger: Ledger
+    chance: random.Random
+    history: History
+    outage: Outage
+    networks: Sequence[Network]
 
-    async def _restart(self, pause: Callable[[], Awaitable[None]]) -> None:
-        """Restart the server; some keep their history over that."""
-        world, queue = self.world, self.world.server._engine.queue
-        keeps = world.chance.random() < 0.25
-        kept = dict(queue.history) if keeps else {}
-        lost = world.numbers_in([*queue.pending, *queue.running]) if keeps else None
-        world.lose("quiet restart" if keeps else "restart", lost)
-        for truth in world.truths.values():
-            truth.restarted = truth.restarted or bool(truth.accepted)
-        world.trouble("restart with its history" if keeps else "restart")
-        world.server.stop()
-        world.server._engine.queue.history.update(kept)
-        await pause()
-        world.server.start()
-        world.history.note("server", "is up")
+    async def rage(self, episodes: int) -> None:
+        """Let so many things happen, and end well."""
+        for _ in range(episodes):
+            await trio.sleep(self.chance.expovariate(1 / 2))
+            await self._happen()
+        for network in self.networks:
+            network.calm()
+        await self.outage.wait()
+        self.history.note("weather", "clears up for good")
+
+    async def _happen(self) -> None:
+        chance = self.chance
+        match chance.randrange(14):
+            case 0 | 1 | 2 | 3 | 4 | 5:
+                network = chance.choice(self.networks)
+                network.storm = chance.choice([0.1, 0.3, 0.7])
+                self.history.note("weather", f"storm of {network.storm} for {network.client}")
+                await trio.sleep(chance.choice([3, 10, 20, 30]) * chance.random())
+                network.calm()
+                self.history.note("weather", f"calm for {network.client}")
+            case 6 | 7:
+                await self._restart()
+            case 8 | 9:
+                chance.choice(self.networks).cut(chance.choice(SOCKET_HARM))
+            case 10:
+                seconds = chance.choice([2, 10, 70]) * chance.random()
+                self.history.fault("busy server", "server", f"for {seconds:.1f} s")
+                self.outage.until = trio.current_time() + seconds
+                self._harm_all(seconds)
+            case 11:
+                self._deafen()
+            case _:
+                self._meddle()
+        if chance.random() < 0.3:
+            self._disturb()
+
+    def _harm_all(self, seconds: float) -> None:
+        for network in self.networks:
+            network.harm_until(trio.current_time() + seconds)
+
+    async def _restart(self) -> None:
+        """Kill the server, and start it anew at once or after a while."""
+        chance, server = self.chance, self.server
+        keep = chance.random() < 0.1
+        self.history.fault("restart with its history" if keep else "restart", "server")
+        self.ledger.lose_all(server, keep_history=keep)
+        entries = dict(server._engine.queue.history)
+        self._harm_all(1)
+        server.stop()
+        if keep:
+            server._engine.queue.history.update(entries)
+        for network in self.networks:
+            network.reset()
+        if chance.random() < 0.7:
+            seconds = chance.choice([0.5, 5, 30]) * chance.random()
+            self._harm_all(seconds + 1)
+            await trio.sleep(seconds)
+        server.start()
+        self.history.note("server", "is up")
+
+    def _deafen(self) -> None:
+        """Let the server forget a socket that is well, as it does with the newer of two."""
+        engine = self.server._engine
+        known = sorted(engine.hub._outboxes)
+        if known:
+            self.history.fault("socket forgotten by the server", "server")
+            engine.hub._outboxes.pop(self.chance.choice(known))
 
     def _meddle(self) -> None:
         """Do what people do at the web page."""
-        world, queue, chance = self.world, self.world.server._engine.queue, self.world.chance
-        match chance.randrange(3):
-            case 0 if world.running is not None:
-                world.history.fault("interrupt by a person", "person", str(world.running))
-                world.truths[world.running].meddled = True
-                world.server._engine.interrupt()
+        ACTOR.set(PERSON)
+        engine, ledger, chance = self.server._engine, self.ledger, self.chance
+        queue = engine.queue
+        match chance.randrange(5):
+            case 0 if queue.running:
+                self.history.fault("interrupt by a person", PERSON)
+                engine.interrupt()
             case 1 if queue.pending:
                 item = chance.choice(sorted(queue.pending, key=lambda item: item.number))
-                numbers = world.numbers_in([item])
-                world.history.fault("dequeue by a person", "person", str(numbers))
-                world.lose("dequeued", numbers)
+                self.history.fault("dequeue by a person", PERSON)
                 queue.delete(item.prompt_id)
+            case 2 if queue.pending:
+                self.history.fault("queue cleared by a person", PERSON)
+                queue.clear()
+            case 3 if queue.history:
+                forgotten = chance.choice([*queue.history])
+                self.history.fault("history deleted by a person", PERSON)
+                ledger.lose("forgotten", ledger.entries([queue.history[forgotten]]))
+                del queue.history[forgotten]
             case _:
-                world.history.fault("history cleared", "person")
-                over = {
-                    entry["prompt"][2]["1"]["inputs"]["number"] for entry in queue.history.values()
-                }
-                world.lose("forgotten", over)
+                self.history.fault("history cleared by a person", PERSON)
+                ledger.lose("forgotten", ledger.entries(queue.history.values()))
                 queue.history.clear()
 
-    def heal(self) -> None:
-        """Let nothing go wrong any more."""
-        world = self.world
-        world.network.storm = 0.0
-        world.server.faults.clear()
-        world.server.faults.notice_lost_sockets()
-        world.server.start()
-        if not world.calm:
-            world.trouble("healed")
+    def _disturb(self) -> None:
+        """Have somebody else run a job; if they gave no client, all hear of its progress."""
+        engine, chance = self.server._engine, self.chance
+        truth = self.ledger.add(STRANGER, chance.randrange(10**9), chance.random() * 4, fails=False)
+        extra = {"client_id": STRANGER} if chance.random() < 0.5 else {}
+        front = chance.random() < 0.5
+        number = engine.next_number(front=front)
+        engine.submit(number, f"stranger-{truth.number}", truth.prompt(), extra, ["1"])
