@@ -131,22 +131,6 @@ async def look_in_the_queue(self: Lookup, prompt_id: str) -> Found:
     return place_of(prompt_id, await self.queue())
 
 
-async def _look_in_the_history_first(self: Lookup, prompt_id: str) -> Found:
-    found = await self.history(prompt_id)
-    return found or place_of(prompt_id, await self.queue())
-
-
-@contextmanager
-def _look_in_the_history_first_and_once() -> Generator[None]:
-    with ExitStack() as stack:
-        stack.enter_context(patch.object(Lookup, "find", _look_in_the_history_first))
-        stack.enter_context(patch.object(settler_module, "MISSES", 1))
-        yield
-
-
-PLANTED["looks once, and in the history before the queue"] = _look_in_the_history_first_and_once
-
-
 @planted("takes all that is gone for lost by a restart", settler_module, "explain_disappearance")
 def always_restarted(**known: object) -> Disappearance:
     return Disappearance.RESTARTED
