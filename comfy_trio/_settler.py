@@ -94,6 +94,9 @@ class JobSettler:
             with tracker.posting:
                 reply = await self._http.request(request)
                 self._accept(tracker, read_prompt_reply(reply, tracker.state.plan.prompt))
+            if tracker.posting.cancelled_caught and tracker.state.phase is Phase.SUBMITTED:
+                error = DisconnectedError(f"no reply came to {request.method} {request.path}")
+                await self._settle_post(tracker, error)
         except DisconnectedError as error:
             await self._settle_post(tracker, error)
         except ResponseError as error:
@@ -215,7 +218,7 @@ class JobSettler:
         how = explain_disappearance(
             began=None if deaf and not began else began,
             undisturbed=undisturbed,
-            refused=connection.refused_since(since),
+            refused=connection.refused_since(tracker.accepted_at),
             keeps_history=keeps_history,
         )
         tracker.feed(Gone(how=how))

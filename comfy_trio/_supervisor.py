@@ -56,6 +56,9 @@ MOST_RUNNING = 1000
 """How many jobs are remembered to run, of all clients: a server may not tell of their ends."""
 POST_GRACE = 1.0
 """Seconds that a POST under way is given before its job is stopped without waiting for it."""
+POST_PATIENCE = 300.0
+"""Seconds for the answer to a POST from a server that answers otherwise, and does not know the job:
+sending it may take long."""
 STOP_PATIENCE = 1.5
 """Seconds that the server is given for stopping a job before it is asked again; then twice, then
 three times as long, and so on."""
@@ -266,7 +269,10 @@ class JobSupervisor:
     async def _find_what_was_posted(
         self, trackers: Sequence[JobTracker], queue: QueueState
     ) -> None:
-        """Look for the end of jobs whose POST may never be answered. To find none means nothing."""
+        """Look for the end of jobs whose POST may never be answered.
+
+        To find none means nothing, but after so long that no POST is under way any more.
+        """
         for tracker in trackers:
             if (
                 tracker.state.phase is Phase.SUBMITTED
@@ -275,6 +281,8 @@ class JobSupervisor:
                 entry = await self._lookup.history(tracker.prompt_id)
                 if entry is not None:
                     tracker.feed(entry)
+                elif trio.current_time() - tracker.began >= POST_PATIENCE:
+                    tracker.posting.cancel("the server answers, but not to this")
 
     def _is_silent(self, tracker: JobTracker) -> bool:
         followed = tracker.state.phase in (Phase.SUBMITTED, Phase.PENDING, Phase.RUNNING)

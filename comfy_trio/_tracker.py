@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, final
 from weakref import WeakSet
 
@@ -46,6 +47,8 @@ class JobTracker:
         self.suspect: bool = False
         """Whether the server should be asked where the job is."""
         self.began: float = trio.current_time()
+        self.accepted_at: float = math.inf
+        """When it was known that the server has the job."""
         self.last_heard: float = self.began
         self.witness: str | None = None
         """A job that the history held before this one was sent; no restart leaves it there."""
@@ -81,6 +84,7 @@ class JobTracker:
     def _phase_changed(self) -> None:
         if self.state.phase is not Phase.SUBMITTED:
             self.accepted.set()
+            self.accepted_at = min(self.accepted_at, trio.current_time())
         if self.state.phase is Phase.ENDED:
             self.ended.set()
             # Who comes late wants to know what happened, not what it once looked like.
@@ -91,8 +95,12 @@ class JobTracker:
                 mailbox.close()
         if self.state.phase in LAST_PHASES:
             self._turn.set()
-            if not self.posted.is_set():
-                self.posting.deadline = trio.current_time() + RECORD_GRACE
+            self._wait_no_longer_for_the_post()
+
+    def _wait_no_longer_for_the_post(self) -> None:
+        if not self.posted.is_set():
+            deadline = trio.current_time() + RECORD_GRACE
+            self.posting.deadline = min(deadline, self.posting.deadline)
 
     def notice_gap(self, reason: str) -> None:
         """Let the job know that frames may have been lost. Nothing was heard of it by that."""
@@ -102,6 +110,8 @@ class JobTracker:
         """Have the server asked where the job is, because its frames may have been missed."""
         self.suspect = True
         self._turn.set()
+        if self.state.phase is not Phase.SUBMITTED:
+            self._wait_no_longer_for_the_post()
 
     def mark_cancelling(self, *, cancelling: bool = True) -> None:
         """Remember whether this client asked the server to stop the job."""

@@ -17,7 +17,7 @@ import attrs
 import httpx
 import pytest
 import trio
-import trio.testing
+from hanging import fail_if_hanging
 from route_calls import ROWS
 
 from comfy_trio import ComfyError, EnqueueFailedError, open_comfy
@@ -36,10 +36,6 @@ if TYPE_CHECKING:
 JSON, HTML, TEXT = "application/json", "text/html", "text/plain"
 PAGE = "<!DOCTYPE html><html><body>Bad Gateway</body></html>"
 TROUBLE = "500 Internal Server Error\n\nServer got itself in trouble"
-FOREVER = 30_000
-"""Seconds of the virtual clock after which a call hangs."""
-IDLE_ENOUGH = 100
-"""How often that is seen before it counts: more often than any call uses a thread."""
 
 
 @attrs.frozen
@@ -106,21 +102,6 @@ class BrokenBody(httpx.AsyncByteStream):
         raise httpx.RemoteProtocolError("peer closed connection without sending complete body")
 
 
-async def cancel_if_hanging(scope: trio.CancelScope) -> None:
-    """Cancel what takes forever.
-
-    Threads take any time on this clock. One of them may end just when they are counted, which
-    looks as if nothing went on; but not so often.
-    """
-    threads = trio.to_thread.current_default_thread_limiter()
-    idle = 0
-    while idle < IDLE_ENOUGH:
-        await trio.sleep(FOREVER / IDLE_ENOUGH)
-        await trio.testing.wait_all_tasks_blocked()
-        idle += not threads.borrowed_tokens
-    scope.cancel("it hangs")
-
-
 @attrs.frozen
 class Ending:
     """How a call ended.
@@ -156,16 +137,14 @@ async def call(
 
             setattr(namespace, name, spoiled)
             error: Exception | None = None
-            with trio.CancelScope() as scope:
-                async with trio.open_nursery() as nursery:
-                    nursery.start_soon(cancel_if_hanging, scope)
+            try:
+                async with fail_if_hanging():
                     try:
                         await row.call(comfy, server)
                     except Exception as caught:
                         error = caught
-                    nursery.cancel_scope.cancel("the call is over")
-            if scope.cancelled_caught:
-                error = trio.TooSlowError("it hangs")
+            except trio.TooSlowError as hanging:
+                error = hanging
             wire.breaks = False  # so that the goodbye does not suffer
             server.faults.clear()
             return Ending(error, wire.answers, server.statistics().requests)

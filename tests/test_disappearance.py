@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import httpx
 import prompts
 import pytest
 import trio
@@ -125,6 +126,39 @@ async def test_the_server_is_restarted(
     await trio.sleep(10)
     server.start()
     assert await missing(job) is D.RESTARTED
+
+
+class SlowPosts(httpx.AsyncBaseTransport):
+    """HTTP on which a prompt is on its way for long."""
+
+    def __init__(self, server: EmbeddedServer) -> None:
+        self._inner = server.transport.http_transport()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("/prompt") and request.method == "POST":
+            await trio.sleep(10)
+        return await self._inner.handle_async_request(request)
+
+
+async def test_a_restart_before_the_server_had_it_explains_nothing(
+    autojump_clock: MockClock, server: EmbeddedServer
+) -> None:
+    async with open_comfy(
+        server.url, http_transport=SlowPosts(server), websocket=server.transport.open_websocket
+    ) as comfy:
+        async with trio.open_nursery() as nursery:
+
+            @nursery.start_soon
+            async def restart() -> None:
+                await trio.sleep(1)
+                server.stop()
+                await trio.sleep(2)
+                server.start()
+
+            job = await comfy.submit(prompts.slow())
+        await comfy.wait_connection_state(ConnectionState.CONNECTED)
+        server._engine.restart()
+        assert await missing(job) is D.UNKNOWN
 
 
 async def test_the_server_is_restarted_too_quickly_to_be_seen(

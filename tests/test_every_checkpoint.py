@@ -13,6 +13,7 @@ import trio
 import trio.testing
 from checkpoints import cancel_at_every_step, counting_down, require_idle, same_order, tasks
 from pools import open_farm, open_pool_of
+from simulation import PLANTED
 from trio.testing import MockClock
 
 from comfy_trio import Comfy, Workflow, open_comfy, open_pool
@@ -142,6 +143,10 @@ async def upload_stream(comfy: Comfy, server: EmbeddedServer, folder: Path) -> N
         await source.aclose()
 
 
+async def upload_asset(comfy: Comfy, server: EmbeddedServer, folder: Path) -> None:
+    await comfy.assets.upload(CONTENT, tags=["input"], filename="a.bin")
+
+
 async def read(comfy: Comfy, server: EmbeddedServer, folder: Path) -> None:
     assert await comfy.file.read(FILE) == CONTENT
 
@@ -182,6 +187,7 @@ PROGRAMS: dict[str, Program] = {
         upload_path,
         upload_file,
         upload_stream,
+        upload_asset,
         read,
         stream,
         stream_and_leave,
@@ -210,7 +216,7 @@ async def test_a_client(
 ) -> None:
     (tmp_path / "here.bin").write_bytes(CONTENT)
     program = PROGRAMS[name]
-    async with open_embedded_server(extensions=[Crystools()]) as server:
+    async with open_embedded_server(extensions=[Crystools()], assets=True) as server:
         server.files.upload("f.bin", CONTENT, kind="output")
         async with open_comfy(server.url, transport=server.transport) as comfy:
             await comfy.run(prompts.image())
@@ -232,6 +238,57 @@ async def test_a_client(
             assert steps > 5
             assert (await comfy.run(prompts.image()))["9"]
     assert [path.name for path in tmp_path.iterdir()] == ["here.bin"]
+
+
+@pytest.mark.parametrize("version", ["0.3.56", "0.3.64"])
+@pytest.mark.parametrize("name", ["run", "open_job_and_read"])
+async def test_a_client_of_an_older_server(
+    autojump_clock: MockClock, version: str, name: str, tmp_path: Path
+) -> None:
+    """One interrupts whatever runs, one interrupts by id, and neither cancels in one step."""
+    async with (
+        open_embedded_server(version=version) as server,
+        open_comfy(server.url, transport=server.transport) as comfy,
+    ):
+
+        async def settle(step: int) -> None:
+            await require_idle(comfy, server)
+
+        program = PROGRAMS[name]
+        steps = await cancel_at_every_step(lambda: program(comfy, server, tmp_path), settle)
+        assert steps > 50
+        assert (await comfy.run(prompts.image()))["9"]
+
+
+async def test_a_job_that_waits_behind_anothers(
+    autojump_clock: MockClock, server: EmbeddedServer, comfy: Comfy
+) -> None:
+    async with open_comfy(server.url, transport=server.transport) as other:
+        longer = await other.submit(prompts.slow(1000, delay=100))
+
+        async def program() -> None:
+            with trio.move_on_after(2):
+                await comfy.run(quick())
+
+        async def settle(step: int) -> None:
+            left = server.statistics()
+            assert (left.running, left.pending) == (1, 0), step
+            assert not longer.done, step
+
+        steps = await cancel_at_every_step(program, settle)
+        assert steps > 20
+        await longer.cancel()
+
+
+@pytest.mark.parametrize("what", ["does not stop what is cancelled", "cleans up with no shield"])
+async def test_what_is_planted_is_found(
+    autojump_clock: MockClock, server: EmbeddedServer, comfy: Comfy, tmp_path: Path, what: str
+) -> None:
+    async def settle(step: int) -> None:
+        await require_idle(comfy, server)
+
+    with PLANTED[what](), pytest.raises(AssertionError, match="running=1"):
+        await cancel_at_every_step(lambda: run(comfy, server, tmp_path), settle)
 
 
 @pytest.mark.parametrize("way", ["download", "download_all", "in place of another"])
@@ -318,6 +375,13 @@ async def pool_map(pool: Pool) -> None:
     assert len(await pool.map([prompts.image() for _ in range(4)])) == 4
 
 
+async def pool_function(pool: Pool) -> None:
+    async def function(comfy: Comfy) -> str:
+        return (await comfy.run(quick())).prompt_id
+
+    assert await pool.run(function)
+
+
 async def pool_batch(pool: Pool) -> None:
     async with pool.open_batch([prompts.image() for _ in range(4)]) as batch:
         async for item in batch:
@@ -331,7 +395,8 @@ async def pool_batch_left(pool: Pool) -> None:
 
 
 POOL_PROGRAMS: dict[str, Callable[[Pool], Awaitable[object]]] = {
-    program.__name__: program for program in (pool_run, pool_map, pool_batch, pool_batch_left)
+    program.__name__: program
+    for program in (pool_run, pool_map, pool_function, pool_batch, pool_batch_left)
 }
 
 

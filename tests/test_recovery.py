@@ -361,6 +361,36 @@ async def test_a_post_that_is_never_answered(
     assert trio.current_time() < 5
 
 
+async def test_a_post_that_is_never_answered_of_a_job_that_was_seen_to_begin(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    server.faults.hang("POST /prompt", after=True)
+    with trio.fail_after(60):
+        async with comfy.open_job(prompts.slow(20)) as job:
+            assert job.phase == "running"
+            server.faults.deaf = True
+            assert (await job.wait())["9"]
+
+
+async def test_a_post_that_is_never_answered_and_whose_job_is_forgotten(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    server.faults.deaf = True
+    server.faults.hang("POST /prompt", after=True)
+    async with trio.open_nursery() as nursery:
+
+        @nursery.start_soon
+        async def forget() -> None:
+            while not server.statistics().history:  # noqa: ASYNC110  # it is virtual time
+                await trio.sleep(0.01)
+            await comfy.history.clear()
+
+        with pytest.raises(DisconnectedError, match="no reply came to POST /api/prompt"):
+            await comfy.run(prompts.image())
+    assert trio.current_time() < 400
+    assert server.statistics().requests["POST /prompt"] == 1
+
+
 async def test_a_post_that_is_never_answered_and_whose_job_nobody_hears_of(
     autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
 ) -> None:
