@@ -264,7 +264,7 @@ async def test_a_job_that_waits_behind_anothers(
     autojump_clock: MockClock, server: EmbeddedServer, comfy: Comfy
 ) -> None:
     async with open_comfy(server.url, transport=server.transport) as other:
-        longer = await other.submit(prompts.slow(1000, delay=100))
+        longer = await other.submit(prompts.slow(1000, delay=60))
 
         async def program() -> None:
             with trio.move_on_after(2):
@@ -287,7 +287,7 @@ async def test_what_is_planted_is_found(
     async def settle(step: int) -> None:
         await require_idle(comfy, server)
 
-    with PLANTED[what](), pytest.raises(AssertionError, match="running=1"):
+    with PLANTED[what](), pytest.raises(AssertionError):
         await cancel_at_every_step(lambda: run(comfy, server, tmp_path), settle)
 
 
