@@ -27,7 +27,9 @@ from comfy_trio import (
     WentMissingError,
     open_comfy,
 )
+from comfy_trio._address import parse_address
 from comfy_trio._local_server import keep_process
+from comfy_trio._network import NetworkTransport
 
 if TYPE_CHECKING:
     from comfy_trio import ServerCrashedError
@@ -77,6 +79,35 @@ async def test_a_proxy_that_drops_what_is_idle_for_five_seconds() -> None:
         assert cutter.cuts
 
 
+async def test_a_cable_that_is_pulled_during_a_job() -> None:
+    """No more bytes, and nobody is told: only pings find out."""
+    cutter = Cutter(url())
+    async with (
+        cutter.listen() as through,
+        open_comfy(through, heartbeat=0.5, connect_timeout=1.0) as comfy,
+    ):
+        job = await comfy.submit(long_job())
+        cutter.freeze()
+        await comfy.wait_connection_state(ConnectionState.RECONNECTING)
+        cutter.thaw()
+        assert (await job.wait())["9999"]["images"]
+
+
+async def test_a_socket_that_the_server_forgets() -> None:
+    """As ComfyUI does when another socket of the same client goes: ours stays open, and is deaf."""
+    async with open_comfy(url()) as comfy:
+        address, _ = parse_address(url())
+        async with NetworkTransport.to(address, None).open_websocket(
+            address.websocket_url(comfy.client_id), headers=[], max_message_size=2**20
+        ) as other:
+            await other.receive()
+        assert (await comfy.run(long_job()))["9999"]["images"]
+        await comfy.wait_connection_state(ConnectionState.CONNECTED)
+        job = await comfy.submit(long_job(4))
+        kinds = {type(event).__name__ async for event in job.events()}
+        assert {"NodeStarted", "Finished"} <= kinds
+
+
 async def test_another_client_takes_a_job_up() -> None:
     async with open_comfy(url()) as comfy:
         reference = (await comfy.queue.submit(long_job(8))).reference
@@ -122,6 +153,25 @@ async def test_it_is_killed_and_restarted_between_submit_and_finish() -> None:
             assert caught.value.disappearance is Disappearance.RESTARTED
             assert len(crashes) == 1
             await comfy.wait_connection_state(ConnectionState.CONNECTED)
+            assert await works(comfy)
+
+
+@needs_checkout
+async def test_it_is_stopped_for_a_while_during_a_job() -> None:
+    server = LocalServer(
+        os.environ["COMFY_CHECKOUT"],
+        python=os.environ.get("COMFY_PYTHON"),
+        arguments=shlex.split(os.environ.get("COMFY_ARGUMENTS", "--cpu")),
+    )
+    async with keep_process(server, lambda error, restart_in: None) as process:
+        ready = await process.wait_ready()
+        async with open_comfy(ready, heartbeat=0.5, connect_timeout=2.0) as comfy:
+            job = await comfy.submit(long_job())
+            (pid,) = children_of(os.getpid())
+            os.kill(pid, signal.SIGSTOP)
+            await comfy.wait_connection_state(ConnectionState.RECONNECTING)
+            os.kill(pid, signal.SIGCONT)
+            assert (await job.wait())["9999"]["images"]
             assert await works(comfy)
 
 
