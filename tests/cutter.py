@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 import attrs
 import trio
+from loopback import listening
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
@@ -35,10 +36,8 @@ class Cutter:
     @asynccontextmanager
     async def listen(self) -> AsyncGenerator[str, None]:
         """Serve on a free port of loopback; in the block is the URL to open."""
-        async with trio.open_nursery() as nursery:
-            listeners = await nursery.start(trio.serve_tcp, self._serve, 0)
-            yield f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
-            nursery.cancel_scope.cancel()
+        async with listening(self._serve) as url:
+            yield url
 
     def cut(self) -> int:
         """Cut all connections, and return how many."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+from loopback import listening
 
 from comfy_trio import (
     ComfyError,
@@ -48,10 +49,8 @@ async def saying(*answers: bytes) -> AsyncGenerator[str, None]:
             except trio.BrokenResourceError:
                 return
 
-    async with trio.open_nursery() as nursery:
-        listeners = await nursery.start(trio.serve_tcp, handle, 0)
-        yield f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
-        nursery.cancel_scope.cancel()
+    async with listening(handle) as url:
+        yield url
 
 
 @asynccontextmanager

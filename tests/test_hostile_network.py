@@ -18,6 +18,7 @@ import prompts
 import pytest
 import trio
 from hanging import fail_if_hanging
+from loopback import listening
 
 from comfy_trio import (
     Comfy,
@@ -96,10 +97,8 @@ async def serving(*, once: bytes = b"", forever: bytes = b"") -> AsyncGenerator[
             except trio.BrokenResourceError:
                 return
 
-    async with trio.open_nursery() as nursery:
-        listeners = await nursery.start(trio.serve_tcp, handle, 0)
-        yield f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
-        nursery.cancel_scope.cancel()
+    async with listening(handle) as url:
+        yield url
 
 
 @asynccontextmanager

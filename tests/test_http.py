@@ -11,6 +11,7 @@ import prompts
 import pytest
 import trio
 import trustme
+from loopback import listening
 
 from comfy_trio import (
     AuthenticationError,
@@ -55,18 +56,6 @@ async def http_client(
     with trio.fail_after(DEADLINE):
         yield client
         await client.aclose()
-
-
-@asynccontextmanager
-async def listening(
-    handler: Callable[[trio.SocketStream], Awaitable[None]],
-) -> AsyncGenerator[str, None]:
-    """Serve a handler on a free port of loopback, and return its URL."""
-    async with trio.open_nursery() as nursery:
-        listeners = await nursery.start(trio.serve_tcp, handler, 0)
-        port = listeners[0].socket.getsockname()[1]
-        yield f"http://127.0.0.1:{port}"
-        nursery.cancel_scope.cancel()
 
 
 async def receive_request(stream: trio.SocketStream) -> str:

@@ -16,6 +16,7 @@ import pytest
 import trio
 import wsproto
 import wsproto.events
+from loopback import listening
 
 from comfy_trio import (
     Comfy,
@@ -68,10 +69,8 @@ async def sending(head: bytes, body: bytes, count: int) -> AsyncGenerator[str, N
                     except trio.BrokenResourceError:
                         return
 
-    async with trio.open_nursery() as nursery:
-        listeners = await nursery.start(trio.serve_tcp, handle, 0)
-        yield f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}"
-        nursery.cancel_scope.cancel()
+    async with listening(handle) as url:
+        yield url
 
 
 async def receive(url: str, limit: int) -> str | bytes:
