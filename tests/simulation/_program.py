@@ -34,7 +34,7 @@ from ._invariants import (
 if TYPE_CHECKING:
     import random
 
-    from comfy_trio import Job
+    from comfy_trio import ConnectionChanged, Job, Subscription
     from comfy_trio.testing import EmbeddedServer
 
     from ._history import History
@@ -75,6 +75,7 @@ class Program:
     cleared: trio.Event
     fair: bool
     comfy: Comfy = attrs.field(init=False)
+    _changes: Subscription[ConnectionChanged] = attrs.field(init=False)
     _finite: bool = attrs.field(init=False)
     _leaving: bool = False
     _cancelled_at: float = math.inf
@@ -110,6 +111,7 @@ class Program:
                     close_timeout=CLOSE_TIMEOUT,
                 ) as self.comfy:
                     entered = True
+                    self._changes = self.comfy.connection_changes()
                     try:
                         await self._work()
                     finally:
@@ -271,9 +273,12 @@ class Program:
             told,
             by_owner=True,
             keeps_history=self.ledger.keeps_history,
-            gave_up=self._leaving
-            or (self._finite and self.comfy.connection_state is ConnectionState.FAILED),
+            gave_up=self._leaving or (self._finite and self._ever_failed()),
         )
+
+    def _ever_failed(self) -> bool:
+        changes = self._changes._mailbox._items.values()  # of which none is read
+        return any(change.state is ConnectionState.FAILED for change in changes)
 
     def _check_stopped(self, truth: Truth) -> None:
         """Refuse a job at the server whose cancellation is over, now or when it had to be."""
