@@ -70,6 +70,10 @@ def _on_accepted(state: JobState, event: Accepted) -> JobState:
     return attrs.evolve(state, number=event.number, node_errors=event.node_errors)
 
 
+def _on_start(state: JobState, event: wire.ExecutionStart) -> JobState:
+    return attrs.evolve(state, followed=True)
+
+
 def _on_cached(state: JobState, event: wire.ExecutionCached) -> JobState:
     # Servers list all nodes of the prompt that are in their cache, also those left out.
     cached = frozenset(event.nodes) - state.plan.skipped
@@ -188,7 +192,8 @@ def _on_history(state: JobState, entry: HistoryEntry) -> JobState:
 
 
 def _on_gap(state: JobState, event: Gap) -> JobState:
-    return attrs.evolve(state, gap=event.reason, watched=state.watched & state.done)
+    watched = state.watched & state.done
+    return attrs.evolve(state, gap=event.reason, watched=watched, followed=False)
 
 
 def _on_refused(state: JobState, event: Refused) -> JobState:
@@ -197,6 +202,7 @@ def _on_refused(state: JobState, event: Refused) -> JobState:
 
 EFFECTS: Mapping[type, Callable[[JobState, Any], JobState]] = {
     Accepted: _on_accepted,
+    wire.ExecutionStart: _on_start,
     wire.ExecutionCached: _on_cached,
     wire.Executing: _on_executing,
     wire.Progress: _on_progress,

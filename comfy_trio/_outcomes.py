@@ -110,13 +110,14 @@ def vanish(state: JobState, event: Gone) -> JobState:
     prompt_id = state.plan.prompt_id
     if state.failure is not None:
         return fail(state, error_of(state, state.failure))
-    if state.succeeded:
+    if state.succeeded and state.followed:
         return succeed(state)
-    if event.dequeued:
+    if event.dequeued and not state.succeeded:
         text = f"job {prompt_id} was cancelled by this client before the server began it"
         return fail(state, ExecutionInterruptedError(text, prompt_id=prompt_id, by_us=True))
+    ran = " ran to its end, but not all that it gave was heard, and it" if state.succeeded else ""
     text = (
-        f"job {prompt_id} is neither in the server's queue nor in its history: {event.how}."
+        f"job {prompt_id}{ran} is neither in the server's queue nor in its history: {event.how}."
         " If it matters, run it again"
     )
     return fail(state, WentMissingError(text, prompt_id=prompt_id, disappearance=event.how))

@@ -190,6 +190,7 @@ class JobState:
         received: The pictures that came over the WebSocket.
         watched: The nodes that send such pictures, and did so within one connection.
         gap: Why the connection was lost meanwhile, if it was.
+        followed: Whether all that it told came, from its beginning on.
         detailed: Whether the server sends `wire.ProgressState`, which outranks other signs.
         failure: How it ends, if a frame said that it ends badly.
         succeeded: Whether a frame said that it ends well.
@@ -213,6 +214,7 @@ class JobState:
     received: Mapping[str, tuple[ReceivedImage, ...]] = attrs.field(factory=_nothing)
     watched: frozenset[str] = frozenset()
     gap: str | None = None
+    followed: bool = False
     detailed: bool = False
     failure: wire.ExecutionError | wire.ExecutionInterrupted | None = None
     succeeded: bool = False

@@ -37,6 +37,7 @@ from comfy_trio._machine import advance
 from comfy_trio._routes._history import HistoryEntry, read_history_entry
 from comfy_trio._routes._prompt import Accepted, read_prompt_reply
 from comfy_trio._state import (
+    Gap,
     Gone,
     JobPlan,
     JobState,
@@ -300,6 +301,11 @@ GONE_CASES: list[tuple[list[StateEvent], type]] = [
     ([FAILURE, Gone()], ExecutionFailedError),
     ([INTERRUPTION, Gone()], ExecutionInterruptedError),
     ([*HAPPY_RUN[:-1], Gone()], JobResult),
+    (
+        [Gap("away"), HAPPY_RUN[1], wire.Executing("p", "5"), *HAPPY_RUN[2:-1], Gone()],
+        JobResult,
+    ),
+    ([*HAPPY_RUN[:4], Gap("away"), *HAPPY_RUN[4:-1], Gone()], WentMissingError),
     ([Accepted(0), ServerLost("down")], DisconnectedError),
 ]
 
