@@ -285,7 +285,7 @@ class Session:
         """Stop this client's jobs at the server, and say goodbye. The caller sets a bound."""
         self._nursery = None
         try:
-            await self.supervisor.stop(*self.supervisor.own)
+            await self.supervisor.stop_all()
         except ComfyError as error:
             logger.warning("%s: jobs may still run there: %s", self.address, error)
         if self.connection.state is ConnectionState.CONNECTED:

@@ -21,7 +21,7 @@ from ._errors import (
 from ._logging import logger
 from ._lookup import Lookup, place_of
 from ._routes._queue import CLEAR_QUEUE, dequeue
-from ._settler import MISS_PAUSE, MISSES, PATIENCE, JobSettler, retry_pause
+from ._settler import MISS_PAUSE, MISSES, PATIENCE, STOP_ATTEMPTS, JobSettler, retry_pause
 from ._state import Phase, ServerLost
 from ._tracker import JobTracker
 from ._wire import (
@@ -54,6 +54,8 @@ SILENCE = 10.0
 """Seconds without a frame after which a job is looked for in the server's queue."""
 MOST_RUNNING = 1000
 """How many jobs are remembered to run, of all clients: a server may not tell of their ends."""
+MOST_LOST = 1000
+"""How many jobs of lost servers are remembered, to be stopped when the client goes."""
 POST_GRACE = 1.0
 """Seconds that a POST under way is given before its job is stopped without waiting for it."""
 POST_PATIENCE = 300.0
@@ -88,6 +90,8 @@ class JobSupervisor:
         self._connection = connection
         self._trackers: dict[str, JobTracker] = {}
         self._running: set[str] = set()
+        self._lost: dict[str, None] = {}
+        """The ids of jobs that ended here only."""
         self._busy = trio.Event()
         self._doubts = trio.Event()
 
@@ -183,6 +187,8 @@ class JobSupervisor:
                 tracker.posted.set()
             if follow or tracker.state.cancelling:
                 await self._settler.settle(tracker)
+        if follow and tracker.state.unsettled and len(self._lost) < MOST_LOST:
+            self._lost[tracker.prompt_id] = None
 
     @trio.lowlevel.enable_ki_protection
     async def follow_job(self, tracker: JobTracker) -> None:
@@ -324,18 +330,59 @@ class JobSupervisor:
             stopping = [tracker for tracker in stopping if not tracker.ended.is_set()]
             if not stopping:
                 break
-            try:
-                # To ask again is harmless, and some replies never come.
-                with trio.move_on_after(STOP_PATIENCE * (attempt + 1)):
-                    await self.cancel([tracker.prompt_id for tracker in stopping])
-            except (ServerUnreachableError, DisconnectedError, ResponseError) as error:
-                # A proxy may stumble for a moment; what the server itself refuses, it refuses.
-                refused = isinstance(error, ResponseError) and error.status < 500
-                if refused or attempt + 1 >= attempts:
-                    raise
+            await self._try_to_cancel([each.prompt_id for each in stopping], attempt, attempts)
             with trio.move_on_after(retry_pause(attempt)):
                 for tracker in stopping:
                     await tracker.ended.wait()
+        lost = [tracker for tracker in trackers if tracker.state.unsettled]
+        may_come = any(tracker.accepted_at == math.inf for tracker in lost)
+        await self._stop_lost([tracker.prompt_id for tracker in lost], may_come=may_come)
+
+    async def stop_all(self) -> None:
+        """Stop all jobs of this client; see `stop`."""
+        await self.stop(*self.own)
+        await self._stop_lost([*self._lost])
+
+    async def _stop_lost(self, prompt_ids: Sequence[str], *, may_come: bool = False) -> None:
+        """Ask for the end of jobs that ended here because their server was lost: it may be back.
+
+        Args:
+            prompt_ids: The jobs.
+            may_come: Whether one may still be on its way to the server.
+        """
+        for attempt in range(STOP_ATTEMPTS if prompt_ids else 0):
+            found = await self._try_to_cancel(prompt_ids, attempt, STOP_ATTEMPTS)
+            if found or (found is False and not may_come):
+                break
+            await trio.sleep(retry_pause(attempt))
+        for prompt_id in prompt_ids:
+            self._lost.pop(prompt_id, None)
+
+    async def _try_to_cancel(
+        self, prompt_ids: Sequence[str], attempt: int, attempts: float
+    ) -> bool | None:
+        """Ask for the end of jobs, and tell whether there were any; None if no answer came.
+
+        To ask again is harmless.
+
+        Args:
+            prompt_ids: The jobs.
+            attempt: Which attempt this is, counted from 0.
+            attempts: How often the server may fail to be reached.
+
+        Raises:
+            ComfyError: it could not, and this was the last attempt, or the server refuses.
+        """
+        try:
+            # Some replies never come.
+            with trio.move_on_after(STOP_PATIENCE * (attempt + 1)):
+                return await self.cancel(prompt_ids)
+        except (ServerUnreachableError, DisconnectedError, ResponseError) as error:
+            # A proxy may stumble for a moment; what the server itself refuses, it refuses.
+            refused = isinstance(error, ResponseError) and error.status < 500
+            if refused or attempt + 1 >= attempts:
+                raise
+        return None
 
     async def cancel(self, prompt_ids: Sequence[str]) -> bool:
         """Ask the server to stop jobs, whoever's they are; see `Stopper.cancel`."""

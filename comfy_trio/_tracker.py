@@ -84,6 +84,7 @@ class JobTracker:
     def _phase_changed(self) -> None:
         if self.state.phase is not Phase.SUBMITTED:
             self.accepted.set()
+        if self.state.phase not in (Phase.SUBMITTED, Phase.ENDED):
             self.accepted_at = min(self.accepted_at, trio.current_time())
         if self.state.phase is Phase.ENDED:
             self.ended.set()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import signal
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import httpx
@@ -18,6 +19,7 @@ from comfy_trio import (
     DisconnectedError,
     ExecutionInterruptedError,
     Failed,
+    ReconnectPolicy,
     open_comfy,
 )
 from comfy_trio.testing import open_embedded_server
@@ -293,3 +295,26 @@ async def test_someone_else_stops_our_job(autojump_clock: MockClock, version: st
             with pytest.raises(ExecutionInterruptedError, match="not by this client") as caught:
                 await job.wait()
             assert not caught.value.by_us
+
+
+@pytest.mark.parametrize("leaving", ["the job's block", "the client's block"])
+async def test_a_job_that_was_given_up_with_its_server_is_stopped_if_that_is_back(
+    autojump_clock: MockClock, leaving: str
+) -> None:
+    few = ReconnectPolicy(attempts=2, base=0.1)
+    async with open_embedded_server() as server:
+        async with open_comfy(server.url, transport=server.transport, reconnect=few) as comfy:
+            with suppress(ZeroDivisionError):
+                async with comfy.open_job(prompts.slow(1000)) as job:
+                    server.faults.break_connection("*", times=math.inf)
+                    server.faults.drop_sockets()
+                    with pytest.raises(DisconnectedError):
+                        await job.wait()
+                    if leaving == "the job's block":
+                        server.faults.clear()
+                        1 / 0  # noqa: B018
+            server.faults.clear()
+            expected = 0 if leaving == "the job's block" else 1
+            assert server.statistics().running == expected
+        await trio.sleep(0.1)
+        assert server.statistics().running == 0
