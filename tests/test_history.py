@@ -144,7 +144,6 @@ NO_HISTORIES: list[Any] = [
     {"p": 3},
     {"p": {"status": {"messages": [3]}}},
     {"p": {"status": {"messages": [["execution_error", {"node_id": 3}]]}}},
-    {"p": {"status": {"messages": [["execution_error", {"timestamp": "then"}]]}}},
 ]
 
 

@@ -223,7 +223,7 @@ def test_cycles_of_any_length() -> None:
     }
     made = PromptBuilder[Literal["in"], Literal["out"]](loop, inputs=("in",), outputs=("out",))
     ready = made.set_input_node("in", "7.inputs.image").set_output_node("out", "7")
-    with pytest.raises(WorkflowError, match=r"^the nodes form a cycle: .*4999.* -> "):
+    with pytest.raises(WorkflowError, match=r"^the nodes form a cycle: .*more characters"):
         ready.check()
     assert ready.input("in", None).check() is not None
 
