@@ -173,18 +173,18 @@ class LocalChild:
                 nursery.cancel_scope.deadline = trio.current_time() + REAP
         finally:
             if self.process.returncode is None:
-                await self._kill_unwanted()
+                with trio.move_on_after(KILL, shield=True):
+                    await self._kill_unwanted()
             self.log.close()
             self.ended.set()
 
     async def _kill_unwanted(self) -> None:
         """End it at once: who waited for it to start was cancelled, and nobody else will."""
         self._kill_all()
-        with trio.move_on_after(KILL, shield=True):
-            await self.process.wait()
-            for stream in (self.process.stdin, self.process.stdout):
-                assert stream is not None
-                await stream.aclose()
+        await self.process.wait()
+        for stream in (self.process.stdin, self.process.stdout):
+            assert stream is not None
+            await stream.aclose()
 
     async def _read(self) -> None:
         output = self.process.stdout
