@@ -14,10 +14,11 @@ import subprocess
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, final
+from typing import TYPE_CHECKING
 
 import pytest
 import trio
+from commands import GENEROUS, listening, piped
 from rich.console import Console
 
 import comfy_trio
@@ -41,59 +42,20 @@ from comfy_trio._cli._job_display import JobView, open_job_display
 from comfy_trio._cli._screen import Screen
 from comfy_trio._cli._serve import ServeOptions, run_serve
 from comfy_trio._cli._supervise import CommandError, supervise
-from comfy_trio.testing import EmbeddedServer, open_embedded_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from comfy_trio import JobEvent
 
-GENEROUS = 30
 LONG = 10_000
 """Steps of a sampler that no test waits for."""
 PNG = b"\x89PNG\r\n\x1a\n"
 ANSI = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 
 
-@final
-class Output(io.StringIO):
-    """What a command writes, and a way to wait for a part of it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._written = trio.Event()
-
-    def write(self, text: str, /) -> int:
-        length = super().write(text)
-        self._written.set()
-        return length
-
-    async def wait_for(self, text: str) -> None:
-        with trio.fail_after(GENEROUS):
-            while text not in self.getvalue():
-                self._written = trio.Event()
-                await self._written.wait()
-
-
-def piped() -> tuple[Screen, Output, Output]:
-    out, err = Output(), Output()
-    return Screen(Console(file=out, highlight=False), Console(file=err, highlight=False)), out, err
-
-
 def pictures(directory: Path) -> list[Path]:
     return sorted(directory.iterdir())
-
-
-@asynccontextmanager
-async def listening(
-    *, version: str = "0.27.0", seconds_per_step: float = 0.001
-) -> AsyncGenerator[tuple[EmbeddedServer, str], None]:
-    with trio.fail_after(GENEROUS):
-        async with (
-            open_embedded_server(version=version, seconds_per_step=seconds_per_step) as server,
-            server.listen() as url,
-        ):
-            yield server, url
 
 
 # --- demo -----------------------------------------------------------------------------------------
@@ -432,13 +394,23 @@ def test_version(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
     assert capsys.readouterr().out == f"{comfy_trio.__version__}\n"
 
 
-@pytest.mark.parametrize("arguments", [(), ("--help",), ("demo", "--help"), ("serve", "--help")])
+COMMANDS = [
+    *("demo", "run", "info", "queue", "cancel", "history", "download", "upload", "logs", "watch"),
+    *("smoke", "codegen", "validate", "transpile", "convert", "serve"),
+]
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("--help",), *((command, "--help") for command in COMMANDS)]
+)
 def test_help(
     arguments: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run_main(monkeypatch, *arguments) in {0, None}
     told = capsys.readouterr().out
     assert "Usage: comfy_trio" in told
+    if len(arguments) < 2:
+        assert all(f" {command} " in told for command in COMMANDS)
     if "demo" in arguments:
         assert all(f"--{name}" in told for name in ("url", "prompt", "seed", "steps", "out"))
 

@@ -11,13 +11,14 @@ import attrs
 import trio
 from cyclopts import Parameter, validators
 
-from .. import Comfy, Job, JobResult, open_comfy
+from .. import Comfy, JobResult, open_comfy
 from ..testing import open_embedded_server
 from ._job_display import open_job_display
 from ._options import ServerURL
 from ._screen import Screen
 from ._supervise import CommandError, supervise
 from ._txt2img import OUTPUT, SAMPLER, txt2img
+from ._watched_job import make_directory, open_watched_job
 
 PROMPT = "a misty mountain lake at dawn, with a small boat"
 STEPS = 20
@@ -78,7 +79,7 @@ async def run_demo(options: DemoOptions, screen: Screen) -> None:
         checkpoint = await _choose_checkpoint(comfy, options.checkpoint)
         screen.fact("Checkpoint", checkpoint)
         screen.fact("Prompt", options.prompt)
-        directory = await _make_directory(options.out)  # fails before the work, not after it
+        directory = await make_directory(options.out)  # fails before the work, not after it
         result = await _run_txt2img(comfy, checkpoint, options, screen)
         seed = result.auto_seeds.get(SAMPLER, options.seed)
         path = await comfy.file.download(
@@ -117,34 +118,11 @@ async def _run_txt2img(
     workflow = txt2img(
         checkpoint=checkpoint, prompt=options.prompt, seed=options.seed, steps=options.steps
     )
-    job: Job | None = None
-    try:
-        async with comfy.open_job(workflow) as job:
+    with open_job_display(screen) as display:
+        async with open_watched_job(comfy, workflow, screen, display.feed) as job:
             drawn = job.auto_seeds.get(SAMPLER)
             screen.fact("Seed", options.seed if drawn is None else f"{drawn} (drawn for this run)")
-            with open_job_display(screen) as display:
-                async for event in job.events():
-                    display.feed(event)
-            return await job.wait()
-    except trio.Cancelled:
-        if job is not None:
-            screen.prose(
-                "The job was cancelled at the server."
-                if job.done
-                else "The job was not seen to stop at the server; it may still run there."
-            )
-        raise
-
-
-async def _make_directory(name: str) -> trio.Path:
-    directory = trio.Path(name)
-    try:
-        await directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CommandError(
-            f"cannot make the directory {name!r} ({error.strerror}): choose another with --out"
-        ) from error
-    return directory
+        return await job.wait()
 
 
 async def _unused_path(directory: trio.Path, stem: str) -> trio.Path:

@@ -1,4 +1,4 @@
-"""Show a job while it runs: a bar for a person's terminal, plain lines for a pipe or a log."""
+"""Show jobs while they run: bars for a person's terminal, plain lines for a pipe or a log."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import attrs
 from rich import progress as bars
 from rich.table import Column
 
-from .. import Finished, NodeStarted, Pending, Preview, Progress, ProgressPercent, Started
+from .. import Failed, Finished, NodeStarted, Pending, Preview, Progress, ProgressPercent, Started
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from .. import JobEvent
     from ._screen import Screen
@@ -87,12 +87,19 @@ class JobDisplay(Protocol):
 
 @contextmanager
 def open_job_display(screen: Screen) -> Generator[JobDisplay]:
-    """Open the display that suits the screen."""
+    """Open the display that suits the screen, for one job."""
+    with open_job_displays(screen) as display_of:
+        yield display_of("")
+
+
+@contextmanager
+def open_job_displays(screen: Screen) -> Generator[Callable[[str], JobDisplay]]:
+    """Open displays for several jobs: in the block is what gives each one, by its name."""
     if not screen.out.is_interactive:
-        yield _Lines(screen)
+        yield lambda name: _Lines(screen, name)
         return
     with bars.Progress(*_columns(screen.out.width), console=screen.out) as progress:
-        yield _Bar(progress, progress.add_task("", total=100, previews=""))
+        yield lambda name: _Bar(progress, progress.add_task(name, total=100, previews=""), name)
 
 
 def _columns(width: int) -> list[bars.ProgressColumn]:
@@ -124,14 +131,18 @@ def _fixed(width: int) -> Column:
 class _Bar:
     _progress: bars.Progress
     _task: bars.TaskID
+    _name: str
     _view: JobView = attrs.field(factory=JobView, init=False)
 
     def feed(self, event: JobEvent) -> None:
         view = self._view
         view.feed(event)
+        if self._name and isinstance(event, Finished | Failed):
+            self._progress.remove_task(self._task)  # of many, those that are over are in the way
+            return
         self._progress.update(
             self._task,
-            description=str(view),
+            description=" ".join(filter(None, (self._name, str(view)))),
             completed=view.percent,
             previews=view.previews_seen(),
         )
@@ -141,6 +152,7 @@ class _Bar:
 @attrs.define
 class _Lines:
     _screen: Screen
+    _name: str
     _view: JobView = attrs.field(factory=JobView, init=False)
     _told: JobView = attrs.field(factory=JobView, init=False)
 
@@ -149,5 +161,6 @@ class _Lines:
         view.feed(event)
         if view.doing != self._told.doing or view.share - self._told.share >= SHARE_PER_LINE:
             parts = filter(None, (str(view), view.previews_seen()))
-            self._screen.line(f"{view.percent:3} %  {', '.join(parts)}")
+            name = f"{self._name}  " if self._name else ""
+            self._screen.line(f"{name}{view.percent:3} %  {', '.join(parts)}")
             self._told = attrs.evolve(view)

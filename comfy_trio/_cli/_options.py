@@ -16,3 +16,6 @@ def _check_url(_type: Any, url: str | None) -> None:
 
 ServerURL: TypeAlias = Annotated[str, Parameter(validator=_check_url)]
 """The address of a ComfyUI server, checked when the arguments are read."""
+
+Flag: TypeAlias = Annotated[bool, Parameter(negative=())]
+"""An option that is said or not."""

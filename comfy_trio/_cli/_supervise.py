@@ -27,6 +27,10 @@ INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM)
 class CommandError(Exception):
     """What a command was asked for cannot be done; the message says why and what to do."""
 
+    def __init__(self, message: str, *, exit_code: int = FAILED) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
 
 async def supervise(
     command: Callable[[Screen], Awaitable[None]], screen: Screen, *, until_interrupted: bool = False
@@ -105,7 +109,10 @@ def _cancelled_by_signals(scope: trio.CancelScope, screen: Screen) -> Generator[
 async def _run(command: Callable[[Screen], Awaitable[None]], screen: Screen) -> int:
     try:
         await command(screen)
-    except (ComfyError, CommandError) as error:
+    except CommandError as error:
+        screen.error(str(error))
+        return error.exit_code
+    except ComfyError as error:
         screen.error(str(error))
         return FAILED
     except OSError as error:

@@ -8,16 +8,32 @@ OUTPUT = "picture"
 """The name under which the workflow's result holds the picture."""
 SAMPLER = "3"
 """The node that the seed belongs to."""
+DECODER = "8"
+"""The node that gives the picture."""
 
 
-def txt2img(*, checkpoint: str, prompt: str, seed: int, steps: int) -> Workflow:
+def txt2img(
+    *,
+    checkpoint: str,
+    prompt: str,
+    negative_prompt: str = "text, watermark, blurry",
+    seed: int,
+    steps: int,
+    cfg: float = 7.0,
+    sampler: str = "euler",
+    scheduler: str = "normal",
+) -> Workflow:
     """Return the workflow, with the node ids and the proportions of ComfyUI's own.
 
     Args:
         checkpoint: A checkpoint that the server has.
         prompt: What to paint.
+        negative_prompt: What not to.
         seed: -1 for another one each run.
         steps: How long to work on it.
+        cfg: How closely to keep to the prompt.
+        sampler: How to work on it.
+        scheduler: In which steps.
     """
     return Workflow(
         {
@@ -38,7 +54,7 @@ def txt2img(*, checkpoint: str, prompt: str, seed: int, steps: int) -> Workflow:
             },
             "7": {
                 "class_type": "CLIPTextEncode",
-                "inputs": {"text": "text, watermark, blurry", "clip": ["4", 1]},
+                "inputs": {"text": negative_prompt, "clip": ["4", 1]},
                 "_meta": {"title": "Encode negative prompt"},
             },
             SAMPLER: {
@@ -50,21 +66,21 @@ def txt2img(*, checkpoint: str, prompt: str, seed: int, steps: int) -> Workflow:
                     "latent_image": ["5", 0],
                     "seed": seed,
                     "steps": steps,
-                    "cfg": 7.0,
-                    "sampler_name": "euler",
-                    "scheduler": "normal",
+                    "cfg": cfg,
+                    "sampler_name": sampler,
+                    "scheduler": scheduler,
                     "denoise": 1.0,
                 },
                 "_meta": {"title": "Sample"},
             },
-            "8": {
+            DECODER: {
                 "class_type": "VAEDecode",
                 "inputs": {"samples": [SAMPLER, 0], "vae": ["4", 2]},
                 "_meta": {"title": "Decode"},
             },
             "9": {
                 "class_type": "SaveImage",
-                "inputs": {"images": ["8", 0], "filename_prefix": "comfy_trio_demo"},
+                "inputs": {"images": [DECODER, 0], "filename_prefix": "comfy_trio_demo"},
                 "_meta": {"title": "Save image"},
             },
         }
