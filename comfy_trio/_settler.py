@@ -140,6 +140,9 @@ class JobSettler:
                 return
             lost = self._connection.state is ConnectionState.FAILED
             if in_vain >= PATIENCE or (failures and lost):
+                if not isinstance(error, DisconnectedError):  # a proxy's, of which nothing follows
+                    text = f"nobody knows whether the server took job {tracker.prompt_id}: {error}"
+                    error = DisconnectedError(text, prompt_id=tracker.prompt_id)
                 tracker.feed(Refused(error, unsettled=True))
                 return
             await trio.sleep(retry_pause(misses + failures))

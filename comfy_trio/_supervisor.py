@@ -62,8 +62,8 @@ POST_PATIENCE = 300.0
 """Seconds for the answer to a POST from a server that answers otherwise, and does not know the job:
 sending it may take long."""
 STOP_PATIENCE = 1.5
-"""Seconds that the server is given for stopping a job before it is asked again; then twice, then
-three times as long, and so on."""
+"""Seconds that the server is given for stopping a job before it is asked again; longer and longer
+after the second time that no answer came."""
 
 
 @final
@@ -92,6 +92,8 @@ class JobSupervisor:
         self._running: set[str] = set()
         self._lost: dict[str, None] = {}
         """The ids of jobs that ended here only."""
+        self._unanswered = 0
+        """How often in a row no answer came to the question to stop a job."""
         self._busy = trio.Event()
         self._doubts = trio.Event()
 
@@ -374,9 +376,12 @@ class JobSupervisor:
             ComfyError: it could not, and this was the last attempt, or the server refuses.
         """
         try:
-            # Some replies never come.
-            with trio.move_on_after(STOP_PATIENCE * (attempt + 1)):
-                return await self.cancel(prompt_ids)
+            # Some replies never come, and some servers are slow.
+            with trio.move_on_after(STOP_PATIENCE * max(1, self._unanswered - 1)):
+                found = await self.cancel(prompt_ids)
+                self._unanswered = 0
+                return found
+            self._unanswered += 1
         except (ServerUnreachableError, DisconnectedError, ResponseError) as error:
             # A proxy may stumble for a moment; what the server itself refuses, it refuses.
             refused = isinstance(error, ResponseError) and error.status < 500

@@ -209,6 +209,18 @@ async def test_a_proxy_that_gives_up_on_a_post(
     assert server.statistics().history == 1
 
 
+async def test_a_proxy_that_gives_up_on_a_post_and_then_on_all_else(
+    autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
+) -> None:
+    """It refused nothing: nobody knows whether the server has the job."""
+    server.faults.deaf = True
+    server.faults.answer("POST /prompt", 502, "<html>", after=True)
+    for route in ("GET /queue", "GET /history/{prompt_id}"):
+        server.faults.answer(route, 502, "<html>", times=math.inf)
+    with pytest.raises(DisconnectedError, match="nobody knows whether the server took job"):
+        await comfy.run(prompts.image())
+
+
 async def test_a_post_that_never_arrived(
     autojump_clock: MockClock, comfy: Comfy, server: EmbeddedServer
 ) -> None:
