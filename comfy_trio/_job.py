@@ -114,7 +114,8 @@ class Job(metaclass=NoPublicConstructor):
         """Stop the job at the server, and return when it is over.
 
         It is taken out of the queue if it waits there, and interrupted by its id if it runs.
-        Nobody else's job is touched. A job that is over already is left as it is.
+        Nobody else's job is touched. A job that is over already is left as it is; one that was only
+        given up, because its server was lost, is asked for once more.
 
         There is no timeout but cancellation; a node that runs is interrupted only where it checks
         for that, which may take it a while.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, final
 
 import trio
 
+from ._backoff import backoff
 from ._errors import DisconnectedError, ResponseError
 from ._routes._history import history_of, read_history_entry
 from ._routes._hosted import history_v2_of, read_history_v2, read_job_outcome
@@ -44,7 +45,8 @@ class Lookup:
     def __init__(self, http: HttpClient) -> None:
         self._http = http
         self._has_history = True
-        self._patience = LONGEST_REPLY
+        self._unanswered = 0
+        """How often in a row no reply came."""
 
     async def find(self, prompt_id: str) -> Found:
         """Return where a job is; None if it is nowhere, or is moving.
@@ -93,12 +95,11 @@ class Lookup:
 
     async def _ask(self, request: Request) -> Reply:
         """Wait for no reply for ever."""
-        patience = self._patience
-        with trio.move_on_after(patience):
+        with trio.move_on_after(backoff(LONGEST_REPLY, self._unanswered + 1, cap=MAX_PATIENCE)):
             reply = await self._http.request(request)
-            self._patience = LONGEST_REPLY
+            self._unanswered = 0
             return reply
-        self._patience = min(patience * 2, MAX_PATIENCE)
+        self._unanswered += 1
         raise DisconnectedError(f"no reply came to {request.method} {request.path}")
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, final
 
 import trio
 
+from ._backoff import backoff
 from ._connection_state import ConnectionState
 from ._errors import (
     AuthenticationError,
@@ -62,8 +63,8 @@ POST_PATIENCE = 300.0
 """Seconds for the answer to a POST from a server that answers otherwise, and does not know the job:
 sending it may take long."""
 STOP_PATIENCE = 1.5
-"""Seconds that the server is given for stopping a job before it is asked again; longer and longer
-after the second time that no answer came."""
+"""Seconds that the server is given for stopping a job before it is asked again; from the second
+time on that no answer came, twice as long each time."""
 
 
 @final
@@ -377,7 +378,7 @@ class JobSupervisor:
         """
         try:
             # Some replies never come, and some servers are slow.
-            with trio.move_on_after(STOP_PATIENCE * max(1, self._unanswered - 1)):
+            with trio.move_on_after(backoff(STOP_PATIENCE, max(1, self._unanswered))):
                 found = await self.cancel(prompt_ids)
                 self._unanswered = 0
                 return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,10 @@ import prompts
 import pytest
 import trio
 from commands import listening, piped
+from embedded_process import open_server_process
 from rich.console import Console
 
-from comfy_trio import EnqueueFailedError, ErrorCode, ServerUnreachableError
+from comfy_trio import EnqueueFailedError, ErrorCode, ServerUnreachableError, open_comfy
 from comfy_trio._cli._run import RunOptions, run_run
 from comfy_trio._cli._screen import Screen
 from comfy_trio._cli._supervise import CommandError, supervise
@@ -185,6 +187,37 @@ async def test_several_servers_share_the_runs(tmp_path: Path, out: Path) -> None
         assert sum(counts) == 6
         assert min(counts) >= 1
     assert len(files(out)) == 6
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is of POSIX")
+async def test_a_server_that_dies_costs_no_run(tmp_path: Path, out: Path) -> None:
+    async with listening() as (_, url), open_server_process() as (other, process):
+        screen, told, _ = piped()
+        file = written(tmp_path, prompts.slow(20, delay=0.05))
+        options = RunOptions(file=file, urls=(url, other), repeat=3, out=str(out))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run_run, options, screen)
+            async with open_comfy(other) as comfy:
+                while not (await comfy.queue.state()).running:  # noqa: ASYNC110
+                    await trio.sleep(0.01)
+            process.kill()
+    assert len(files(out)) == 3
+    assert told.getvalue().count("Saved") == 3
+
+
+async def test_pictures_of_the_websocket_are_saved_under_safe_names(
+    tmp_path: Path, out: Path
+) -> None:
+    prompt = {
+        "1": prompts.image()["1"],
+        "../up": prompts.node("SaveImageWebsocket", images=["1", 0]),
+    }
+    async with listening() as (_, url):
+        screen, _, _ = piped()
+        options = RunOptions(file=written(tmp_path, prompt), urls=(url,), out=str(out))
+        await run_run(options, screen)
+    assert files(out) == ["up_00001.png"]
+    assert files(tmp_path) == ["out/up_00001.png"]
 
 
 async def test_one_of_several_servers_is_not_there(tmp_path: Path, out: Path) -> None:

@@ -200,3 +200,28 @@ async def test_watch(as_json: bool) -> None:
             seen = [(line.split()[0], line.split()[1]) for line in told]
         assert seen[:2] == [("running", job.prompt_id), ("waiting", later.prompt_id)]
         assert {("gone", later.prompt_id), ("cancelled", job.prompt_id)} <= {*seen}
+
+
+async def test_a_watch_outlives_a_server_that_stumbles() -> None:
+    async with listening() as (server, url), open_comfy(url) as comfy:
+        watching = piped()
+        async with trio.open_nursery() as nursery:
+
+            @nursery.start_soon
+            async def stumble() -> None:
+                await watching[1].wait_for("running")
+                server.faults.answer("GET /queue", 502)
+                waiting = await comfy.submit(prompts.slow(1000))
+                await watching[2].wait_for("warning: ")
+                await waiting.cancel()
+                await job.cancel()
+
+            job = await comfy.submit(prompts.slow(1000))
+
+            async def run() -> None:
+                command = partial(run_watch, url)
+                assert await supervise(command, watching[0], until_interrupted=True) == 0
+
+            nursery.start_soon(run)
+            await watching[1].wait_for("cancelled")
+            signal.raise_signal(signal.SIGINT)

@@ -16,6 +16,7 @@ from comfy_trio import (
     DisconnectedError,
     NodeStarted,
     PicturesLostError,
+    Preview,
     Progress,
     ReconnectPolicy,
     ServerUnreachableError,
@@ -196,6 +197,21 @@ async def test_the_old_socket_is_closed_before_the_new_one_opens(
             nursery.cancel_scope.cancel()
     assert upgrades(server) == 21
     assert most == 1
+
+
+async def test_each_new_socket_is_told_what_this_client_can_do(
+    autojump_clock: MockClock, server: EmbeddedServer
+) -> None:
+    """Only who announced it is told whose a preview is."""
+    async with open_comfy(server.url, transport=server.transport) as comfy:
+        for _ in range(3):
+            job = await comfy.submit(prompts.slow(3))
+            previews = [each async for each in job.events() if isinstance(each, Preview)]
+            assert previews
+            assert all(preview.metadata for preview in previews)
+            server.faults.drop_sockets()
+            await comfy.wait_connection_state(ConnectionState.RECONNECTING)
+            await comfy.wait_connection_state(ConnectionState.CONNECTED)
 
 
 # --- What is told ---------------------------------------------------------------------------------

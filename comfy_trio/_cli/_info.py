@@ -5,7 +5,7 @@
 from functools import partial
 from typing import Any
 
-from .. import Comfy, ComfyError, ServerInfo, open_comfy
+from .. import Comfy, ComfyError, ServerInfo, UnsupportedError, open_comfy
 from .._nursery import map_concurrently
 from .._util import as_list, as_object
 from ._json_lines import write_json_line
@@ -33,7 +33,7 @@ async def run_info(url: str | None, screen: Screen, *, as_json: bool = False) ->
     Raises:
         ComfyError: the server cannot be asked.
     """
-    async with open_comfy(url) as comfy:
+    async with open_comfy(url, require_websocket=False) as comfy:
         found = await comfy.system.info()
         stats: dict[str, Any] = {**await comfy.system.stats()}
         queue = await comfy.queue.state()
@@ -73,7 +73,10 @@ async def _models(comfy: Comfy) -> dict[str, list[str]]:
         except ComfyError:  # a folder that went away, or that the server keeps to itself
             return []
 
-    folders = [folder.name for folder in await comfy.model.folders()]
+    try:
+        folders = [folder.name for folder in await comfy.model.folders()]
+    except UnsupportedError:
+        return {}
     found = await map_concurrently(names, folders, AT_ONCE)
     return {folder: found[folder] for folder in folders if found[folder]}
 

@@ -9,7 +9,7 @@ import attrs
 from rich import progress as bars
 from rich.table import Column
 
-from .. import Failed, Finished, NodeStarted, Pending, Preview, Progress, ProgressPercent, Started
+from .. import Finished, NodeStarted, Pending, Preview, Progress, ProgressPercent, Started
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -84,6 +84,9 @@ class JobDisplay(Protocol):
     def feed(self, event: JobEvent) -> None:
         """Show one event."""
 
+    def close(self) -> None:
+        """Make room for others: of many jobs, those that are over are in the way."""
+
 
 @contextmanager
 def open_job_display(screen: Screen) -> Generator[JobDisplay]:
@@ -137,15 +140,15 @@ class _Bar:
     def feed(self, event: JobEvent) -> None:
         view = self._view
         view.feed(event)
-        if self._name and isinstance(event, Finished | Failed):
-            self._progress.remove_task(self._task)  # of many, those that are over are in the way
-            return
         self._progress.update(
             self._task,
             description=" ".join(filter(None, (self._name, str(view)))),
             completed=view.percent,
             previews=view.previews_seen(),
         )
+
+    def close(self) -> None:
+        self._progress.remove_task(self._task)
 
 
 @final
@@ -164,3 +167,6 @@ class _Lines:
             name = f"{self._name}  " if self._name else ""
             self._screen.line(f"{name}{view.percent:3} %  {', '.join(parts)}")
             self._told = attrs.evolve(view)
+
+    def close(self) -> None:
+        pass

@@ -2,18 +2,31 @@
 
 # No postponed annotations in modules of commands: cyclopts reads them.
 
+import math
 from functools import partial
-from typing import final
+from typing import Final, final
 
 import attrs
 
-from .. import Comfy, QueueState, open_comfy
+from .. import (
+    Comfy,
+    DisconnectedError,
+    HistoryEntry,
+    QueueState,
+    ReconnectPolicy,
+    ResponseError,
+    ServerUnreachableError,
+    open_comfy,
+)
 from .._wire import Status
 from ._json_lines import write_json_line
 from ._options import Flag, ServerURL
 from ._queue import summary
 from ._screen import Screen, printable
 from ._supervise import supervise
+
+FOREVER: Final = ReconnectPolicy(attempts=math.inf)
+"""Who watches is not to be sent home by a server that is down for the night."""
 
 
 async def logs(*, url: ServerURL | None = None, follow: Flag = False) -> int:
@@ -33,15 +46,21 @@ async def run_logs(url: str | None, screen: Screen, *, follow: bool = False) -> 
     Raises:
         ComfyError: the server cannot be asked, or keeps its log to itself.
     """
-    async with open_comfy(url) as comfy:
-        if not follow:
-            for entry in (await comfy.terminal.logs()).entries:
-                screen.line(printable(entry.plain))
-            return
-        async with comfy.terminal.subscribe() as entries:
-            for entry in (await comfy.terminal.logs()).entries:
-                screen.line(printable(entry.plain))
-            async for entry in entries:
+    if not follow:
+        async with open_comfy(url, require_websocket=False) as comfy:
+            past = (await comfy.terminal.logs()).entries
+        for entry in past:
+            screen.line(printable(entry.plain))
+        return
+    async with (
+        open_comfy(url, reconnect=FOREVER) as comfy,
+        comfy.terminal.subscribe() as entries,
+    ):
+        past = (await comfy.terminal.logs()).entries
+        for entry in past:
+            screen.line(printable(entry.plain))
+        async for entry in entries:
+            if entry not in past:  # what came between the two is in both
                 screen.line(printable(entry.plain))
 
 
@@ -62,14 +81,18 @@ async def run_watch(url: str | None, screen: Screen, *, as_json: bool = False) -
     Raises:
         ComfyError: the server cannot be asked.
     """
-    async with open_comfy(url) as comfy:
+    async with open_comfy(url, reconnect=FOREVER) as comfy:
         events = comfy.server_events()
         watcher = Watcher(comfy, screen, as_json)
         await watcher.look()
         async for event in events:
-            # ComfyUI tells of others' jobs only that the length of the queue changes.
+            # ComfyUI tells of others' jobs only that the length of the queue changes. A socket that
+            # is brought back tells it first of all.
             if isinstance(event, Status):
-                await watcher.look()
+                try:
+                    await watcher.look()
+                except (ServerUnreachableError, DisconnectedError, ResponseError) as error:
+                    screen.warning(printable(str(error)))
 
 
 @final
@@ -89,10 +112,11 @@ class Watcher:
             ComfyError: the server cannot be asked.
         """
         before, now = self._seen, await self.comfy.queue.state()
-        self._seen = now
-        for entry in (*before.running, *before.pending):
-            if entry.prompt_id not in now:
-                await self._tell_end(entry.prompt_id)
+        left = [entry.prompt_id for entry in (*before.running, *before.pending)]
+        ends = {each: await self.comfy.history.entry(each) for each in left if each not in now}
+        self._seen = now  # from here on nothing fails, so that each is told once
+        for prompt_id, end in ends.items():
+            self._tell_end(prompt_id, end)
         for entry in now.running:
             if not before.is_running(entry.prompt_id):
                 self._tell("running", entry.prompt_id)
@@ -100,8 +124,7 @@ class Watcher:
             if entry.prompt_id not in before:
                 self._tell("waiting", entry.prompt_id)
 
-    async def _tell_end(self, prompt_id: str) -> None:
-        entry = await self.comfy.history.entry(prompt_id)
+    def _tell_end(self, prompt_id: str, entry: HistoryEntry | None) -> None:
         if entry is None:
             self._tell("gone", prompt_id)
         elif self.as_json:

@@ -3,8 +3,8 @@
 # No postponed annotations in modules of commands: cyclopts reads them.
 
 import json as json_module
-from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from collections.abc import Awaitable, Callable, Generator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Annotated, Any, final
 
@@ -12,10 +12,10 @@ import attrs
 import trio
 from cyclopts import Parameter, validators
 
-from .. import Comfy, ComfyError, Workflow, WorkflowError, open_comfy, open_pool
+from .. import Comfy, ComfyError, JobEvent, Workflow, WorkflowError, open_comfy, open_pool
 from .._nursery import map_concurrently
 from .._prompt import SEED_INPUTS
-from ._job_display import open_job_displays
+from ._job_display import JobDisplay, open_job_displays
 from ._json_lines import event_as_json, write_json_line
 from ._options import Flag, ServerURL
 from ._screen import Screen
@@ -112,11 +112,11 @@ async def run_run(options: RunOptions, screen: Screen) -> None:
         works = [partial(runs.run, number=number) for number in range(1, options.repeat + 1)]
         if len(urls) == 1:
             async with open_comfy(urls[0]) as comfy:
-                await map_concurrently(lambda work: work(comfy), works, AT_ONCE)
+                await map_concurrently(partial(runs.attempt, comfy), works, AT_ONCE)
         else:
             async with open_pool(filter(None, urls)) as pool, pool.open_batch(works) as batch:
                 async for item in batch:
-                    item.unwrap()
+                    runs.take(item.index + 1, item.error)
     runs.tell_end()
 
 
@@ -137,19 +137,43 @@ class Runs:
     workflow: Workflow
     directory: trio.Path
     screen: Screen
-    display_of: Callable[[str], Any] | None
-    _failures: dict[int, Exception] = attrs.field(factory=dict[int, Exception], init=False)
+    display_of: Callable[[str], JobDisplay] | None
+    _failed: int = attrs.field(default=0, init=False)
+
+    @property
+    def several(self) -> bool:
+        """Whether there is more than one."""
+        return self.options.repeat > 1
+
+    async def attempt(self, comfy: Comfy, work: partial[Awaitable[None]]) -> None:
+        """Make one run, and take note of how it ends."""
+        try:
+            await work(comfy)
+        except ComfyError as error:
+            self.take(work.keywords["number"], error)
+
+    def take(self, number: int, error: BaseException | None) -> None:
+        """Take note of how a run ended: of several, one that fails is no matter of the others.
+
+        Raises:
+            BaseException: it is no failure of the run's, or the only run's.
+        """
+        if error is None:
+            return
+        if not self.several or not isinstance(error, ComfyError):
+            raise error
+        self._failed += 1
+        self.screen.error(f"run {number}: {error}")
 
     async def run(self, comfy: Comfy, *, number: int) -> None:
-        """Run it for the n-th time, counted from 1, and save what it gives."""
-        several = self.options.repeat > 1
-        show: Callable[[Any], object]
-        if self.display_of is None:
-            show = partial(self._show_json, number)
-        else:
-            show = self.display_of(f"{number}/{self.options.repeat}" if several else "").feed
-        directory = self.directory / f"{number:03}" if several else self.directory
-        try:
+        """Run it for the n-th time, counted from 1, and save what it gives.
+
+        Raises:
+            ComfyError: it failed. A pool runs it elsewhere, if that was the server's fault.
+            OSError: a file cannot be read or written.
+        """
+        directory = self.directory / f"{number:03}" if self.several else self.directory
+        with self._shown(number) as show:
             async with open_watched_job(
                 comfy,
                 self._with_seed(number),
@@ -158,18 +182,24 @@ class Runs:
                 targets=self.options.outputs or None,
             ) as job:
                 pass
-            paths = await save_result(comfy, await job.wait(), directory)
-        except ComfyError as error:
-            if not several:
-                raise
-            self._failures[number] = error
-            self.screen.error(f"run {number}: {error}")
-            return
-        for path in paths:
+        for path in await save_result(comfy, await job.wait(), directory):
             if self.display_of is None:
-                self._show({"event": "saved", "job": number, "path": str(path)})
+                write_json_line(self.screen, {"event": "saved", "job": number, "path": str(path)})
             else:
                 self.screen.fact("Saved", path)
+
+    @contextmanager
+    def _shown(self, number: int) -> Generator[Callable[[JobEvent], object]]:
+        """Show the events of a run; in the block is what takes each."""
+        if self.display_of is None:
+            yield lambda event: write_json_line(self.screen, event_as_json(event, number))
+            return
+        display = self.display_of(f"{number}/{self.options.repeat}" if self.several else "")
+        try:
+            yield display.feed
+        finally:
+            if self.several:
+                display.close()
 
     def tell_end(self) -> None:
         """Say how many failed.
@@ -177,8 +207,8 @@ class Runs:
         Raises:
             CommandError: some did.
         """
-        if self._failures:
-            raise CommandError(f"{len(self._failures)} of {self.options.repeat} runs failed")
+        if self._failed:
+            raise CommandError(f"{self._failed} of {self.options.repeat} runs failed")
 
     def _with_seed(self, number: int) -> Workflow:
         workflow = self.workflow.copy()
@@ -188,12 +218,6 @@ class Runs:
         for node_id, name in _seeds(workflow):
             workflow.input(node_id, name, seed if seed == -1 else seed + number - 1)
         return workflow
-
-    def _show_json(self, number: int, event: Any) -> None:
-        self._show(event_as_json(event, number))
-
-    def _show(self, value: Mapping[str, object]) -> None:
-        write_json_line(self.screen, value)
 
 
 async def _load(options: RunOptions, urls: tuple[str | None, ...]) -> Workflow:
@@ -244,5 +268,5 @@ def _seeds(workflow: Workflow) -> list[tuple[str, str]]:
         (node_id, name)
         for node_id, node in workflow.to_dict().items()
         for name in SEED_INPUTS
-        if isinstance(node["inputs"].get(name), int)
+        if type(node["inputs"].get(name)) is int
     ]

@@ -3,6 +3,7 @@
 # No postponed annotations in modules of commands: cyclopts reads them.
 
 import secrets
+from contextlib import AsyncExitStack, suppress
 from functools import partial
 from typing import Annotated, final
 
@@ -14,10 +15,12 @@ from .. import (
     Comfy,
     ComfyError,
     EnqueueFailedError,
+    MonitorReading,
     NodeStarted,
     Preview,
     Progress,
     ProgressPercent,
+    Subscription,
     UnsupportedError,
     Workflow,
     open_comfy,
@@ -155,15 +158,35 @@ async def _round(options: SmokeOptions, screen: Screen) -> None:
         screen.fact("Model", options.model)
         seed = secrets.randbelow(2**32) if options.seed is None else options.seed
         screen.fact("Seed", seed)
-        readings = [0]
-        async with open_service_nursery() as nursery:
+        readings = Readings()
+        async with open_service_nursery() as nursery, AsyncExitStack() as stack:
             if options.monitor or options.monitor_strict:
-                await nursery.start(_count_readings, comfy, options, screen, readings)
+                try:
+                    if options.monitor_force:
+                        await comfy.monitor.start()
+                    measured = await stack.enter_async_context(comfy.monitor.subscribe())
+                    nursery.start_soon(readings.follow, measured)
+                except UnsupportedError as error:
+                    screen.warning(printable(str(error)))
             await _make_picture(comfy, options, seed, screen)
     if options.monitor or options.monitor_strict:
-        screen.fact("Monitor", f"{readings[0]} readings")
-    if options.monitor_strict and not readings[0]:
+        screen.fact("Monitor", f"{readings.count} readings")
+    if options.monitor_strict and not readings.count:
         raise CommandError("no readings of the monitor came", exit_code=UNMONITORED)
+
+
+@final
+@attrs.define
+class Readings:
+    """How many readings of the monitor came."""
+
+    count: int = 0
+
+    async def follow(self, measured: Subscription[MonitorReading]) -> None:
+        """Count them for as long as they come."""
+        with suppress(ComfyError):  # the job tells what is wrong with the server
+            async for _ in measured:
+                self.count += 1
 
 
 async def _make_picture(comfy: Comfy, options: SmokeOptions, seed: int, screen: Screen) -> None:
@@ -193,26 +216,6 @@ async def _make_picture(comfy: Comfy, options: SmokeOptions, seed: int, screen: 
     screen.fact("Took", f"{took:.1f} s, {steps} steps of progress, {previews} previews")
     for file in result.files():
         screen.fact("Picture", comfy.file.url(file))
-
-
-async def _count_readings(  # noqa: ASYNC114  # the call that starts it waits for it
-    comfy: Comfy,
-    options: SmokeOptions,
-    screen: Screen,
-    readings: list[int],
-    *,
-    task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
-) -> None:
-    try:
-        if options.monitor_force:
-            await comfy.monitor.start()
-        async with comfy.monitor.subscribe() as subscription:
-            task_status.started()
-            async for _ in subscription:
-                readings[0] += 1
-    except UnsupportedError as error:
-        screen.warning(str(error))
-        task_status.started()
 
 
 def _workflow(options: SmokeOptions, seed: int) -> Workflow:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import trio
 
+from .._local_names import local_name
 from ._supervise import CommandError
 
 if TYPE_CHECKING:
@@ -84,7 +85,7 @@ async def save_result(comfy: Comfy, result: JobResult, directory: trio.Path) -> 
     for node_id, pictures in result.received.items():
         for number, picture in enumerate(pictures, 1):
             suffix = mimetypes.guess_extension(picture.media_type) or ".bin"
-            path = directory / f"node_{node_id.replace(':', '_')}_{number:05}{suffix}"
+            path = directory / local_name(f"node_{node_id}_{number:05}{suffix}")
             await directory.mkdir(parents=True, exist_ok=True)
             await path.write_bytes(picture.data)
             paths.append(path)
