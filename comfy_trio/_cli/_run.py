@@ -3,7 +3,7 @@
 # No postponed annotations in modules of commands: cyclopts reads them.
 
 import json as json_module
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Annotated, Any, final
@@ -109,11 +109,12 @@ async def run_run(options: RunOptions, screen: Screen) -> None:
     shows = nullcontext(None) if options.json else open_job_displays(screen)
     with shows as display_of:
         runs = Runs(options, workflow, directory, screen, display_of)
-        works = [partial(runs.run, number=number) for number in range(1, options.repeat + 1)]
+        numbers = range(1, options.repeat + 1)
         if len(urls) == 1:
             async with open_comfy(urls[0]) as comfy:
-                await map_concurrently(partial(runs.attempt, comfy), works, AT_ONCE)
+                await map_concurrently(partial(runs.attempt, comfy), numbers, AT_ONCE)
         else:
+            works = [partial(runs.run, number=number) for number in numbers]
             async with open_pool(filter(None, urls)) as pool, pool.open_batch(works) as batch:
                 async for item in batch:
                     runs.take(item.index + 1, item.error)
@@ -145,12 +146,12 @@ class Runs:
         """Whether there is more than one."""
         return self.options.repeat > 1
 
-    async def attempt(self, comfy: Comfy, work: partial[Awaitable[None]]) -> None:
-        """Make one run, and take note of how it ends."""
+    async def attempt(self, comfy: Comfy, number: int) -> None:
+        """Run it for the n-th time, and take note of how it ends."""
         try:
-            await work(comfy)
+            await self.run(comfy, number=number)
         except ComfyError as error:
-            self.take(work.keywords["number"], error)
+            self.take(number, error)
 
     def take(self, number: int, error: BaseException | None) -> None:
         """Take note of how a run ended: of several, one that fails is no matter of the others.
