@@ -12,7 +12,7 @@ nox.options.sessions = ["lint", "types", "codegen", "tests"]
 
 ASYNC = re.compile(r"\b(async|await|trio)\b")
 PYPROJECT = nox.project.load_toml("pyproject.toml")
-ALL_EXTRAS = ".[cli,codegen]"
+ALL_EXTRAS = ".[cli,codegen,telemetry]"
 
 
 def groups(*names: str) -> tuple[str, ...]:

@@ -31,6 +31,16 @@ class ServerAddress:
     authority: str
     base_path: str = ""
 
+    @property
+    def host(self) -> str:
+        """The host alone; of an IPv6 address, without brackets."""
+        return urlsplit(str(self)).hostname or ""
+
+    @property
+    def port(self) -> int:
+        """The port: the scheme's own if none was given."""
+        return urlsplit(str(self)).port or (443 if self.secure else 80)
+
     def __str__(self) -> str:
         return f"{'https' if self.secure else 'http'}://{self.authority}{self.base_path}"
 

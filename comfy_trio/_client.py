@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from ._util import JSONObject
     from ._validation_report import Validation
     from ._wire import ServerEvent
+    from .telemetry import OpenTelemetry
 
 Runnable: TypeAlias = "Whole | OutputNode[Any]"
 
@@ -79,6 +80,7 @@ async def open_comfy(
     http_transport: httpx.AsyncBaseTransport | None = None,
     websocket: OpenWebSocket | None = None,
     transport: Transport | None = None,
+    telemetry: OpenTelemetry | None = None,
 ) -> AsyncGenerator[Comfy, None]:
     """Connect to a ComfyUI server for as long as a block lasts.
 
@@ -130,6 +132,8 @@ async def open_comfy(
         websocket: For the WebSocket, in place of the library's own; see `OpenWebSocket`.
         transport: The whole way to the server, in place of the network. `comfy_trio.testing` has
             one in memory.
+        telemetry: Who is told of jobs, requests and outages: an
+            `OpenTelemetry` of `comfy_trio.telemetry`. Default: nobody, which costs nothing.
 
     Secrets (credentials, headers, user information in URLs, API keys) are in no message, repr or
     log record of this library, also where a server repeats them, and follow no redirect to another
@@ -167,6 +171,7 @@ async def open_comfy(
         heartbeat=heartbeat,
         require_websocket=require_websocket,
         close_timeout=close_timeout,
+        telemetry=telemetry,
     )
     async with open_session(address, options) as session:
         extra_data = {API_KEY: comfy_org_api_key} if comfy_org_api_key else {}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ._local_server import LocalServer
     from ._pick import PickStrategy
     from ._pool_server import PoolServer
+    from .telemetry import OpenTelemetry
 
 
 @asynccontextmanager
@@ -43,6 +44,7 @@ async def open_pool(
     connect_timeout: float = 30.0,
     heartbeat: float = 10.0,
     close_timeout: float = 5.0,
+    telemetry: OpenTelemetry | None = None,
 ) -> AsyncGenerator[Pool, None]:
     """Run jobs on many servers, each on one of them, for as long as a block lasts.
 
@@ -84,6 +86,8 @@ async def open_pool(
         connect_timeout: Seconds for a server to answer. Default: 30.
         heartbeat: Seconds between questions to each server whether it is there. Default: 10.
         close_timeout: Seconds for stopping jobs at servers. Default: 5.
+        telemetry: Who is told of the pool's jobs and decisions, and of what its clients do: an
+            `OpenTelemetry` of `comfy_trio.telemetry`. Default: nobody, which costs nothing.
 
     Raises:
         ServerCrashedError: all servers are such that the pool starts, and none of them can be; the
@@ -122,6 +126,7 @@ async def open_pool(
                     reconnect=attrs.evolve(reconnect or ReconnectPolicy(), attempts=math.inf),
                     match_nodes=match_nodes,
                     terminal=terminal,
+                    telemetry=None if telemetry is None else telemetry._of_pool(),
                 ),
             )
             pool._open(servers)

@@ -389,6 +389,9 @@ class Pool(metaclass=NoPublicConstructor):
         return mailbox.subscription()
 
     def _emit(self, event: PoolEvent) -> None:
+        telemetry = self._keeper_options.telemetry
+        if telemetry is not None:
+            telemetry.note(event)
         if self._subscribers:
             number = next(self._event_numbers)
             for mailbox in self._subscribers:

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from ._seat import Seat
     from ._transport import Transport
     from ._wire import ServerEvent
+    from .telemetry._pool import PoolTelemetry
 
 
 def _default_id(server: PoolServer) -> str:
@@ -100,6 +101,7 @@ class KeeperOptions:
     reconnect: ReconnectPolicy
     match_nodes: bool
     terminal: bool
+    telemetry: PoolTelemetry | None
 
 
 @final
@@ -208,6 +210,7 @@ class ServerKeeper:
                 close_timeout=options.close_timeout,
                 reconnect=options.reconnect,
                 transport=server.transport,
+                telemetry=None if options.telemetry is None else options.telemetry.telemetry,
             ) as comfy:
                 await self._learn(comfy)
                 await self._serve(comfy)
@@ -242,6 +245,7 @@ class ServerKeeper:
                         self._jobs,
                         self._dispatcher,
                         close_timeout=self._options.close_timeout,
+                        telemetry=self._options.telemetry,
                     )
                     workers.start_soon(worker.work)
                 if not self._lost.is_set():

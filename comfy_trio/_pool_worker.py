@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, cast, final
 
 import trio
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from ._seat import Seat
     from ._tracker import JobTracker
     from ._weighted_channel import WeightedReceiveChannel
+    from .telemetry._pool import PoolTelemetry
 
 
 @final
@@ -36,6 +38,7 @@ class PoolWorker:
         jobs: Where jobs come from, until it is closed.
         dispatcher: Told how each attempt ended.
         close_timeout: Seconds for stopping a job at the server.
+        telemetry: Who is told of the pool, if anybody.
     """
 
     def __init__(
@@ -46,12 +49,14 @@ class PoolWorker:
         dispatcher: Dispatcher,
         *,
         close_timeout: float,
+        telemetry: PoolTelemetry | None,
     ) -> None:
         self._seat = seat
         self._comfy = comfy
         self._jobs = jobs
         self._dispatcher = dispatcher
         self._close_timeout = close_timeout
+        self._telemetry = telemetry
 
     @trio.lowlevel.enable_ki_protection
     async def work(self) -> None:
@@ -63,10 +68,12 @@ class PoolWorker:
                 return
             attempt = ticket.attempt
             assert attempt is not None
-            if isinstance(ticket.work, Workflow):
-                await self._run(attempt, ticket.work)
-            else:
-                await self._call(attempt, ticket.work)
+            telemetry = self._telemetry
+            with nullcontext() if telemetry is None else telemetry.attempt(ticket.job_id):
+                if isinstance(ticket.work, Workflow):
+                    await self._run(attempt, ticket.work)
+                else:
+                    await self._call(attempt, ticket.work)
 
     def _accepts(self, lane: object) -> bool:
         return self._dispatcher.accepts(self._seat, lane)
@@ -80,7 +87,7 @@ class PoolWorker:
                     workflow, attempt.ticket.options, follow=True, asked_by="run"
                 )
                 attempt.tracker = tracker
-                tracker.on_news = attempt.note
+                tracker.listeners.append(attempt.note)
                 await tracker.ended.wait()
         except Exception as error:
             # Nothing was sent: `start` raised, the wait never does.

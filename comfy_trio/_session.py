@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, final
 from weakref import WeakSet
@@ -27,6 +27,7 @@ from ._wire import Status
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
+    from contextlib import AbstractContextManager
 
     from ._address import ServerAddress
     from ._connection_state import ReconnectPolicy
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from ._transport import Transport
     from ._util import JSONObject
     from ._wire import ServerEvent
+    from .telemetry import OpenTelemetry
 
 
 CLEANUP_REQUESTS = 4
@@ -66,6 +68,7 @@ class SessionOptions:
         heartbeat: Seconds between pings.
         require_websocket: Whether to fail if there is no WebSocket at the start.
         close_timeout: Seconds for stopping what still runs.
+        telemetry: Who is told what happens, if anybody.
     """
 
     client_id: str
@@ -82,6 +85,7 @@ class SessionOptions:
     heartbeat: float
     require_websocket: bool
     close_timeout: float
+    telemetry: OpenTelemetry | None
 
 
 class SessionObserver(Protocol):
@@ -108,6 +112,15 @@ class Session:
         self.address = address
         self.options = options
         self.door = Door(options.credentials, options.headers, options.secrets)
+        self._transport = options.transport
+        self._telemetry = None
+        self._observers: list[SessionObserver] = []
+        if options.telemetry is not None:
+            self._telemetry = options.telemetry._of_client(
+                address, options.client_id, options.secrets.mask
+            )
+            self._transport = self._telemetry.traced(options.transport)
+            self.observe(self._telemetry)
         self.http = self._new_http(options.max_requests)
         self.cleanup_http = self._new_http(CLEANUP_REQUESTS)
         self.connection = Connection(
@@ -115,7 +128,7 @@ class Session:
             options.client_id,
             door=self.door,
             handshake=feature_flags_frame(options.feature_flags),
-            transport=options.transport,
+            transport=self._transport,
             max_message_size=options.max_message_size,
             reconnect=options.reconnect,
             connect_timeout=options.connect_timeout,
@@ -129,7 +142,6 @@ class Session:
         self.reconnections = 0
         self.queue_remaining: int | None = None
         """What the server last said of the length of its queue."""
-        self._observers: list[SessionObserver] = []
         stopper = Stopper(self.cleanup_http, lambda: self.reconnections)
         self.supervisor = JobSupervisor(self.http, stopper, self.connection)
         self._reconnected = trio.Event()
@@ -142,7 +154,7 @@ class Session:
         return HttpClient(
             self.address,
             door=self.door,
-            transport=self.options.transport,
+            transport=self._transport,
             max_requests=max_requests,
             max_reply_size=self.options.max_reply_size,
         )
@@ -217,7 +229,8 @@ class Session:
         if self.connection.state is not ConnectionState.CONNECTED:
             tracker.notice_gap("the WebSocket was away when it was sent")
         run_job = partial(self.supervisor.run_job, tracker, request, follow=follow)
-        self._nursery.start_soon(run_job)
+        with self._told(tracker, follow=follow):
+            self._nursery.start_soon(run_job)
         return tracker
 
     def follow_job(
@@ -235,9 +248,16 @@ class Session:
         if self._nursery is None:
             raise trio.ClosedResourceError("this client's block is over")
         tracker = self.supervisor.register(plan)
-        tracker.feed(found)
-        self._nursery.start_soon(self.supervisor.follow_job, tracker)
+        with self._told(tracker, follow=True):
+            tracker.feed(found)
+            self._nursery.start_soon(self.supervisor.follow_job, tracker)
         return tracker
+
+    def _told(self, tracker: JobTracker, *, follow: bool) -> AbstractContextManager[None]:
+        """Return the block in which a job is begun, of which telemetry tells."""
+        if self._telemetry is None:
+            return nullcontext()
+        return self._telemetry.job(tracker, follow=follow)
 
     def follow_to_its_end(self, tracker: JobTracker) -> None:
         """Follow a job that nobody was to follow any more, because it is to be stopped now."""
@@ -297,6 +317,8 @@ class Session:
         self.supervisor.abandon_all("this client was closed")
         if self.connection.state is not ConnectionState.DISCONNECTED:
             self.connection.progress.enter(ConnectionState.DISCONNECTED, "this client was closed")
+        if self._telemetry is not None:
+            self._telemetry.close()
 
     async def _close_http(self) -> None:
         await self.http.aclose()

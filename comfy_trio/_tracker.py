@@ -52,8 +52,8 @@ class JobTracker:
         self.last_heard: float = self.began
         self.witness: str | None = None
         """A job that the history held before this one was sent; no restart leaves it there."""
-        self.on_news: Callable[[JobEvent, float], None] | None = None
-        """Called with what the job tells, and when. Must not raise."""
+        self.listeners: list[Callable[[JobEvent, float], None]] = []
+        """Called with what the job tells, and when. None may raise."""
         self._turn = trio.Event()
         self._latest: dict[Hashable, JobEvent] = {}
         self._mailboxes: WeakSet[Mailbox[JobEvent]] = WeakSet()
@@ -76,8 +76,8 @@ class JobTracker:
                 del self._latest[next(iter(self._latest))]
             for mailbox in self._mailboxes:
                 mailbox.put_nowait(kind, news)
-            if self.on_news is not None:
-                self.on_news(news, self.last_heard)
+            for listener in self.listeners:
+                listener(news, self.last_heard)
         if self.state.phase is not before:
             self._phase_changed()
 

@@ -141,6 +141,7 @@ LAYERS: list[set[str]] = [
         "_stopper",
         "_supervisor",
         "_tracker",
+        "telemetry",
     },
     {"_client", "_foresight", "_job", "_local", "_local_process", "_namespaces", "_submitter"},
     {
