@@ -19,7 +19,7 @@ from ._errors import (
     ServerUnreachableError,
 )
 from ._failover import is_refused
-from ._logging import logger
+from ._logging import ids, logger
 from ._replies import Reply, get
 from ._transport import WebSocketClosed, WebSocketRejected, WebSocketUnreachable
 from ._wire import Executing, FeatureFlags, MalformedFrame, decode_frame
@@ -114,6 +114,10 @@ class Connection:
     def state(self) -> ConnectionState:
         """How it is."""
         return self.progress.now.state
+
+    def ids(self, prompt_id: str | None = None) -> dict[str, str | int | None]:
+        """Return what a log record tells of whom it concerns: this client, and one of its jobs."""
+        return ids(server=self._address, client_id=self._client_id, prompt_id=prompt_id)
 
     async def run(self, on_connected: Callable[[], None]) -> None:
         """Connect, and read until `close`.
@@ -268,13 +272,14 @@ class Connection:
 
     def _give_up_after(self, failures: int) -> None:
         if failures >= self._reconnect.attempts and self.state is ConnectionState.RECONNECTING:
-            logger.error("%s: gave up reconnecting the WebSocket", self._address)
+            message = "%s: gave up reconnecting the WebSocket"
+            logger.error(message, self._address, extra=self.ids())
             reason = self.progress.now.reason
             self.progress.enter(ConnectionState.FAILED, reason, attempt=failures)
             self._on_given_up()
 
     def _log(self, message: str, level: int = logging.WARNING) -> None:
-        logger.log(level, "%s: %s", self._address, message)
+        logger.log(level, "%s: %s", self._address, message, extra=self.ids())
 
     async def _converse(self, on_greeting: Callable[[], None]) -> None:
         """Connect and read. Returns when `close` is called, or raises what ended the socket."""
@@ -324,7 +329,7 @@ class Connection:
         while True:
             event = self._decode(await websocket.receive())
             if isinstance(event, MalformedFrame):
-                logger.warning("%s: unreadable frame: %s", self._address, event)
+                self._log(f"unreadable frame: {event}")
             if not _is_for_anybody(event):
                 self._heard_at = trio.current_time()
                 self._heard.set()

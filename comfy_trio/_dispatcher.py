@@ -19,7 +19,7 @@ import trio
 from ._backoff import backoff
 from ._breaker import BreakerState
 from ._failover import Verdict
-from ._logging import logger
+from ._logging import ids, logger
 from ._pick import pick
 from ._pool_endings import cancellation, failure, interruption, unseen_end, unsupported
 from ._pool_events import (
@@ -244,7 +244,15 @@ class Dispatcher:
         retry = retry and not hopeless
         then = "; trying again" if retry else ""
         logger.info(
-            "job %d failed at %s (%s): %s%s", ticket.job_id, seat.server_id, verdict, error, then
+            "job %d failed at %s (%s): %s%s",
+            ticket.job_id,
+            seat.server_id,
+            verdict,
+            error,
+            then,
+            extra=ids(
+                server=seat.server_id, prompt_id=ticket.past[-1].prompt_id, job_id=ticket.job_id
+            ),
         )
         if retry:
             self.retries += 1
@@ -276,7 +284,12 @@ class Dispatcher:
             seat.breaker = seat.breaker.failed(trio.current_time(), random.random())
             if before is not BreakerState.OPEN and seat.breaker_state() is BreakerState.OPEN:
                 seconds = seat.breaker.until - trio.current_time()
-                logger.warning("%s failed too often: no jobs for %.1f s", seat.server_id, seconds)
+                logger.warning(
+                    "%s failed too often: no jobs for %.1f s",
+                    seat.server_id,
+                    seconds,
+                    extra=ids(server=seat.server_id),
+                )
                 self._emit(ServerCooling(seat.server_id, seconds))
                 self._nursery.start_soon(self._cool_down, seat, seat.breaker.until)
         elif verdict is not Verdict.UNSETTLED:

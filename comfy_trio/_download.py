@@ -12,7 +12,7 @@ import trio
 
 from ._errors import ComfyError, DisconnectedError, FileError, ResponseError, ServerUnreachableError
 from ._http import CLOSE_TIMEOUT
-from ._logging import logger
+from ._logging import ids, logger
 from ._ranges import ContentVersion
 from ._replies import unexpected
 from ._routes._file import file_reference, is_html, require_content
@@ -187,7 +187,7 @@ class FileStream(metaclass=NoPublicConstructor):
                 self._furthest, self._tries = self._received, 0
             if self._tries >= TRIES or not self._may_ask_again():
                 raise error
-            logger.info("%s; asking for the rest", error)
+            logger.info("%s; asking for the rest", error, extra=ids(server=self._http.address))
             await self._close()
             pause = FIRST_PAUSE * 2**self._tries
             self._tries += 1

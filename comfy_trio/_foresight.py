@@ -86,7 +86,7 @@ class Foresight:
         if len(self._told) >= LONGEST_MEMORY:
             self._told.clear()
         self._told.add(line)
-        logger.warning("%s: %s", self._session.address, line)
+        logger.warning("%s: %s", self._session.address, line, extra=self._session.connection.ids())
 
 
 def _judge(

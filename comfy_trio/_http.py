@@ -9,6 +9,7 @@ nothing behind.
 from __future__ import annotations
 
 import json
+import logging
 import ssl
 import time
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -25,6 +26,7 @@ from ._errors import (
     ResponseError,
     ServerUnreachableError,
 )
+from ._logging import ids, logger
 from ._multipart import SourceError, open_form
 from ._replies import (
     QUEUE_LENGTH,
@@ -258,6 +260,10 @@ class HttpClient:
         http_request.stream = body
         response = await self._transport.handle_async_request(http_request)
         response.request = http_request
+        if logger.isEnabledFor(logging.DEBUG):
+            route = self._door.secrets.mask(_shown(http_request.url))
+            about = ids(server=self.address)
+            logger.debug("%s %s: %d", http_request.method, route, response.status_code, extra=about)
         return response
 
 

@@ -22,7 +22,7 @@ from ._address import parse_address
 from ._door import Door
 from ._errors import ComfyError, ServerCrashedError
 from ._http import HttpClient
-from ._logging import logger
+from ._logging import ids, logger
 from ._mailbox import Mailbox
 from ._network import NetworkTransport
 from ._routes._system import STATS, read_stats
@@ -80,7 +80,8 @@ async def open_child(
                 with trio.move_on_after(command.stop_timeout + KILL, shield=True) as stopping:
                     await child.stop()
                 if stopping.cancelled_caught:
-                    logger.error("process %d was killed, and does not end", child.process.pid)
+                    pid = child.process.pid
+                    logger.error("process %d was killed, and does not end", pid, extra=ids())
 
 
 @contextmanager
@@ -247,7 +248,11 @@ class LocalChild:
             with trio.move_on_after(self._command.stop_timeout):
                 await self.ended.wait()
             if not self.ended.is_set():
-                logger.warning("%s did not end when it was interrupted, and is killed", self.url)
+                logger.warning(
+                    "%s did not end when it was interrupted, and is killed",
+                    self.url,
+                    extra=ids(server=self.url),
+                )
             self._kill_all()
             await self.ended.wait()
 

@@ -15,7 +15,7 @@ from ._batch import Batch
 from ._breaker import Breaker, BreakerPolicy
 from ._dispatcher import Dispatcher
 from ._local_server import LocalServer
-from ._logging import logger
+from ._logging import ids, logger
 from ._mailbox import Mailbox
 from ._pool_events import (
     LocalServerCrashed,
@@ -197,7 +197,7 @@ class Pool(metaclass=NoPublicConstructor):
         self, keeper: ServerKeeper, error: ServerCrashedError, restart_in: float | None
     ) -> None:
         server_id = keeper.server.server_id
-        logger.warning("%s: %s", server_id, error)
+        logger.warning("%s: %s", server_id, error, extra=ids(server=server_id))
         self._emit(LocalServerCrashed(server_id, error, restart_in))
         keeper.bury("its process ended by itself")
         if restart_in is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from typing import TYPE_CHECKING, final
 
 import attrs
@@ -18,7 +19,7 @@ from ._errors import (
 )
 from ._failover import is_refused
 from ._local_server import keep_process
-from ._logging import logger
+from ._logging import ids, logger
 from ._pool_events import (
     ServerConnected,
     ServerDisconnected,
@@ -184,7 +185,7 @@ class ServerKeeper:
             try:
                 await self._connect_and_serve(process)
             except ComfyError as error:
-                logger.warning("%s: not in the pool yet: %s", self.seat.server_id, error)
+                self._log(logging.WARNING, f"not in the pool yet: {error}")
                 self._emit(ServerUnreachable(self.seat.server_id, error))
             if self._leaving.is_set():
                 break
@@ -224,7 +225,7 @@ class ServerKeeper:
             try:
                 raise_for_status(await comfy._session.http.request(request))
             except ResponseError as error:
-                logger.warning("%s tells nothing of its terminal: %s", self.seat.server_id, error)
+                self._log(logging.WARNING, f"tells nothing of its terminal: {error}")
 
     async def _serve(self, comfy: Comfy) -> None:
         # From here on, leaving waits for the workers rather than cancelling them.
@@ -253,6 +254,10 @@ class ServerKeeper:
                 await self._leaving.wait()
             watchers.cancel_scope.cancel("the server leaves the pool")
         self.seat.connected = False
+
+    def _log(self, level: int, message: str) -> None:
+        server_id = self.seat.server_id
+        logger.log(level, "%s: %s", server_id, message, extra=ids(server=server_id))
 
     # --- The connection ---------------------------------------------------------------------------
 
@@ -336,7 +341,7 @@ class ServerKeeper:
             try:
                 remaining = await comfy.queue.remaining()
             except ComfyError as error:
-                logger.debug("%s: no answer: %s", self.seat.server_id, error)
+                self._log(logging.DEBUG, f"no answer: {error}")
                 return False
             self._note_queue(remaining)
             await comfy._session.connection.probe()

@@ -109,7 +109,8 @@ class PoolWorker:
             restarted = not await self._comfy._session.connection.probe()
         if isinstance(outcome, JobResult):
             for errors in outcome.node_errors.values():
-                logger.warning("job %s runs without %s", tracker.prompt_id, errors)
+                about = self._comfy._session.connection.ids(tracker.prompt_id)
+                logger.warning("job %s runs without %s", tracker.prompt_id, errors, extra=about)
             self._dispatcher.succeed(attempt, outcome)
         elif isinstance(outcome, ExecutionInterruptedError) and attempt.removed and outcome.by_us:
             self._dispatcher.give_back(attempt)

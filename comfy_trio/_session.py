@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import logging
 from contextlib import asynccontextmanager, nullcontext
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, final
@@ -17,6 +18,7 @@ from ._door import Door
 from ._errors import ComfyError, ServerUnreachableError
 from ._handshake import feature_flags_frame
 from ._http import HttpClient
+from ._job_log import JobLog
 from ._logging import logger
 from ._mailbox import Mailbox
 from ._nursery import open_service_nursery
@@ -181,7 +183,7 @@ class Session:
             observer.lost(error)
 
     def _on_reconnected(self) -> None:
-        logger.info("%s: the WebSocket is back", self.address)
+        logger.info("%s: the WebSocket is back", self.address, extra=self.connection.ids())
         self.reconnections += 1
         self._reconnected.set()
         self._reconnected = trio.Event()
@@ -254,7 +256,10 @@ class Session:
         return tracker
 
     def _told(self, tracker: JobTracker, *, follow: bool) -> AbstractContextManager[None]:
-        """Return the block in which a job is begun, of which telemetry tells."""
+        """Return the block in which a job is begun, of which the log and telemetry tell."""
+        if logger.isEnabledFor(logging.INFO):
+            about = self.connection.ids(tracker.prompt_id)
+            tracker.listeners.append(JobLog(tracker.began, about).note)
         if self._telemetry is None:
             return nullcontext()
         return self._telemetry.job(tracker, follow=follow)
@@ -307,7 +312,8 @@ class Session:
         try:
             await self.supervisor.stop_all()
         except ComfyError as error:
-            logger.warning("%s: jobs may still run there: %s", self.address, error)
+            about = self.connection.ids()
+            logger.warning("%s: jobs may still run there: %s", self.address, error, extra=about)
         if self.connection.state is ConnectionState.CONNECTED:
             self.connection.close()
             await self._hung_up.wait()

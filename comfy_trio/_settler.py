@@ -125,7 +125,7 @@ class JobSettler:
             try:
                 found = await self._lookup.find(tracker.prompt_id)
             except ComfyError as lookup_error:
-                logger.debug("looking for job %s: %s", tracker.prompt_id, lookup_error)
+                self._log(tracker, lookup_error)
                 failures += 1
                 # A server that is away is waited for, for as long as its WebSocket is.
                 away = self._connection.state is not ConnectionState.CONNECTED
@@ -147,6 +147,10 @@ class JobSettler:
                 return
             await trio.sleep(retry_pause(misses + failures))
 
+    def _log(self, tracker: JobTracker, error: ComfyError) -> None:
+        about = self._connection.ids(tracker.prompt_id)
+        logger.debug("looking for job %s: %s", tracker.prompt_id, error, extra=about)
+
     async def settle(self, tracker: JobTracker) -> None:
         """Wait until a job is over, and find out how it ended. Raises nothing, likewise."""
         await self._settle(tracker)
@@ -165,7 +169,7 @@ class JobSettler:
                 ask = self._lookup.history if recorded else self._lookup.find
                 found = await ask(tracker.prompt_id)
             except ComfyError as error:
-                logger.debug("looking for job %s: %s", tracker.prompt_id, error)
+                self._log(tracker, error)
                 failures += 1
                 self._on_failure(error)
                 if failures >= PATIENCE and isinstance(error, ResponseError | CredentialsError):

@@ -77,7 +77,7 @@ class Submitter:
             if state.refused or (lost and not follow):
                 raise state.outcome
         for errors in state.node_errors.values():
-            logger.warning("job %s runs without %s", tracker.prompt_id, errors)
+            self._warn(tracker, f"runs without {errors}")
         return tracker
 
     async def start(
@@ -113,10 +113,14 @@ class Submitter:
         try:
             await self._session.supervisor.stop(tracker)
         except ComfyError as error:
-            logger.warning("job %s may still run: %s", tracker.prompt_id, error)
+            self._warn(tracker, f"may still run: {error}")
         finally:
             if not tracker.ended.is_set():
-                logger.warning("job %s was not seen to stop, and may still run", tracker.prompt_id)
+                self._warn(tracker, "was not seen to stop, and may still run")
+
+    def _warn(self, tracker: JobTracker, what: str) -> None:
+        about = self._session.connection.ids(tracker.prompt_id)
+        logger.warning("job %s %s", tracker.prompt_id, what, extra=about)
 
     async def _plan(self, workflow: Workflow, options: SubmitOptions) -> JobPlan:
         workflow._check_outputs()
@@ -160,7 +164,8 @@ class Submitter:
             try:
                 found = await self._client.node.definitions(class_type)
             except ResponseError as error:
-                logger.debug("no declaration of %s: %s", class_type, error)
+                about = self._session.connection.ids()
+                logger.debug("no declaration of %s: %s", class_type, error, extra=about)
                 return {}
             if not found.get(class_type):
                 return {}  # it may be installed later

@@ -246,7 +246,8 @@ class JobSupervisor:
                 queue = await self._lookup.queue()
                 await self._find_what_was_posted(silent, queue)
             except ComfyError as error:
-                logger.debug("looking for %d silent jobs: %s", len(silent), error)
+                about = self._connection.ids()
+                logger.debug("looking for %d silent jobs: %s", len(silent), error, extra=about)
                 failures += 1
                 self._give_up_if_lost(error)
                 if failures >= PATIENCE and isinstance(error, ResponseError):

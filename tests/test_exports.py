@@ -57,6 +57,7 @@ LAYERS: list[set[str]] = [
         "_graph",
         "_graph_reader",
         "_handshake",
+        "_job_log",
         "_lazy_package",
         "_learned",
         "_local_command",

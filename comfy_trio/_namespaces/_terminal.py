@@ -116,7 +116,8 @@ class TerminalNamespace(metaclass=NoPublicConstructor):
             try:
                 await self._tell(self._session.cleanup_http, enabled=False)
             except (ComfyError, trio.ClosedResourceError) as error:
-                logger.debug("the server may go on sending its log: %s", error)
+                about = self._session.connection.ids()
+                logger.debug("the server may go on sending its log: %s", error, extra=about)
 
     async def _tell(self, http: HttpClient, *, enabled: bool) -> None:
         request = subscription_to_logs(self._session.options.client_id, enabled=enabled)
@@ -151,6 +152,7 @@ class TerminalNamespace(metaclass=NoPublicConstructor):
                 await self._tell(self._session.http, enabled=True)
                 return untold.of_log((await self.logs()).entries)
             except (DisconnectedError, ServerUnreachableError) as error:
-                logger.debug("the log of the terminal cannot be asked for yet: %s", error)
+                about = self._session.connection.ids()
+                logger.debug("the terminal's log cannot be asked for yet: %s", error, extra=about)
                 await trio.sleep(RETRY_PAUSE)
         return []
