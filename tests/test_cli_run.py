@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sys
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -279,6 +281,58 @@ async def test_ctrl_c_cancels_what_runs(tmp_path: Path, out: Path, servers: int)
         assert (server.statistics().running, server.statistics().pending) == (0, 0)
         assert "The job was cancelled at the server.\n" in told.getvalue()
         assert err.getvalue() == ""
+
+
+@pytest.mark.filterwarnings("ignore:Image.Image.getdata:DeprecationWarning")  # textual-image's
+@pytest.mark.parametrize("previews", [True, None])
+async def test_previews_of_coloured_blocks(
+    tmp_path: Path, out: Path, *, previews: bool | None
+) -> None:
+    async with listening() as (_, url):
+        _, told, _ = piped()
+        console = Console(
+            file=told, width=100, force_terminal=True, force_interactive=True, highlight=False
+        )
+        file = written(tmp_path, prompts.slow(3, delay=0.3))
+        options = RunOptions(file=file, urls=(url,), out=str(out), previews=previews)
+        await run_run(options, Screen(console, console))
+    assert ("\N{UPPER HALF BLOCK}" in told.getvalue()) is bool(previews)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a pty is of POSIX")
+@pytest.mark.parametrize(("graphics", "has_them"), [(b"\x1b[?62;4c", True), (b"\x1b[?62c", False)])
+async def test_previews_in_a_terminal(tmp_path: Path, graphics: bytes, *, has_them: bool) -> None:
+    """A terminal that says that it can draw Sixel graphics gets them; another one does not."""
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    file = written(tmp_path, prompts.slow(3, delay=0.3))
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 800, 480))
+    seen = bytearray()
+    async with listening() as (_, url), trio.open_nursery() as nursery:
+        run = partial(
+            trio.run_process,
+            [sys.executable, "-m", "comfy_trio", "run", file, "--url", url],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            cwd=tmp_path,
+            env={**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"},
+        )
+        await nursery.start(run)
+        os.close(theirs)
+        async with trio.lowlevel.FdStream(ours) as terminal:
+            with suppress(trio.BrokenResourceError):  # so Linux tells the end of it
+                async for data in terminal:
+                    seen += data
+                    if data.endswith(b"\x1b[c"):
+                        await terminal.send_all(graphics)
+    assert b"Saved" in seen
+    assert (b"\x1bP" in seen) is has_them
+    assert "\N{UPPER HALF BLOCK}".encode() not in seen
 
 
 async def test_bars_for_a_person(tmp_path: Path, out: Path) -> None:

@@ -9,13 +9,16 @@ import attrs
 from rich import progress as bars
 from rich.table import Column
 
-from .. import Finished, NodeStarted, Pending, Preview, Progress, ProgressPercent, Started
+from .. import Failed, Finished, NodeStarted, Pending, Preview, Progress, ProgressPercent, Started
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from rich.console import RenderableType
+
     from .. import JobEvent
     from ._screen import Screen
+    from ._terminal_pictures import Draw
 
 SHORTEST_BAR, LONGEST_BAR = 10, 40
 SHARE_PER_LINE = 0.25
@@ -96,13 +99,32 @@ def open_job_display(screen: Screen) -> Generator[JobDisplay]:
 
 
 @contextmanager
-def open_job_displays(screen: Screen) -> Generator[Callable[[str], JobDisplay]]:
-    """Open displays for several jobs: in the block is what gives each one, by its name."""
+def open_job_displays(
+    screen: Screen, draw: Draw | None = None
+) -> Generator[Callable[[str], JobDisplay]]:
+    """Open displays for several jobs: in the block is what gives each one, by its name.
+
+    Args:
+        screen: Where.
+        draw: How to draw the latest preview below the bars; None not to.
+    """
     if not screen.out.is_interactive:
         yield lambda name: _Lines(screen, name)
         return
-    with bars.Progress(*_columns(screen.out.width), console=screen.out) as progress:
-        yield lambda name: _Bar(progress, progress.add_task(name, total=100, previews=""), name)
+    with _Board(*_columns(screen.out.width), console=screen.out) as board:
+        yield lambda name: _Bar(board, board.add_task(name, total=100, previews=""), name, draw)
+
+
+@final
+class _Board(bars.Progress):
+    """Bars, and below them a picture, if there is one."""
+
+    picture: RenderableType | None = None
+
+    def get_renderables(self) -> Generator[RenderableType]:
+        yield from super().get_renderables()
+        if self.picture is not None:
+            yield self.picture
 
 
 def _columns(width: int) -> list[bars.ProgressColumn]:
@@ -132,15 +154,24 @@ def _fixed(width: int) -> Column:
 @final
 @attrs.define
 class _Bar:
-    _progress: bars.Progress
+    _board: _Board
     _task: bars.TaskID
     _name: str
+    _draw: Draw | None
     _view: JobView = attrs.field(factory=JobView, init=False)
 
     def feed(self, event: JobEvent) -> None:
         view = self._view
         view.feed(event)
-        self._progress.update(
+        if self._draw is not None:
+            match event:
+                case Preview(data=data):
+                    self._board.picture = self._draw(data) or self._board.picture
+                case Finished() | Failed():  # what it gives is better looked at in full
+                    self._board.picture = None
+                case _:
+                    pass
+        self._board.update(
             self._task,
             description=" ".join(filter(None, (self._name, str(view)))),
             completed=view.percent,
@@ -148,7 +179,7 @@ class _Bar:
         )
 
     def close(self) -> None:
-        self._progress.remove_task(self._task)
+        self._board.remove_task(self._task)
 
 
 @final

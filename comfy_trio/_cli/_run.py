@@ -20,6 +20,7 @@ from ._json_lines import event_as_json, write_json_line
 from ._options import Flag, ServerURL
 from ._screen import Screen
 from ._supervise import CommandError, supervise
+from ._terminal_pictures import drawing_for
 from ._watched_job import make_directory, open_watched_job, save_result
 
 DIRECTORY = "comfy_trio_output"
@@ -41,6 +42,7 @@ class RunOptions:
     seed: int | None = None
     repeat: int = 1
     out: str = DIRECTORY
+    previews: bool | None = None
     json: bool = False
 
 
@@ -60,6 +62,7 @@ async def run(
     seed: Annotated[int | None, Parameter(validator=validators.Number(gte=-1, lt=2**64))] = None,
     repeat: Annotated[int, Parameter(validator=validators.Number(gte=1))] = 1,
     out: str = DIRECTORY,
+    previews: Annotated[bool | None, Parameter(show_default=False)] = None,
     json: Flag = False,
 ) -> int:
     """Run a workflow, show how it goes, and save what it gives.
@@ -79,6 +82,8 @@ async def run(
         repeat: How often to run it.
         out: The directory to save in; it is made if need be. With --repeat, each run gets one in
             it.
+        previews: Draw the pictures in the terminal as they come into being. Default: where it has
+            graphics (Kitty's, or Sixel). In others, --previews draws them of coloured blocks.
         json: Write one event a line, as JSON, for other programs.
     """
     options = RunOptions(
@@ -90,6 +95,7 @@ async def run(
         seed=seed,
         repeat=repeat,
         out=out,
+        previews=previews,
         json=json,
     )
     return await supervise(partial(run_run, options), Screen())
@@ -106,7 +112,8 @@ async def run_run(options: RunOptions, screen: Screen) -> None:
     urls: tuple[str | None, ...] = options.urls or (None,)
     workflow = await _load(options, urls)
     directory = await make_directory(options.out)
-    shows = nullcontext(None) if options.json else open_job_displays(screen)
+    draw = None if options.json else drawing_for(screen, wanted=options.previews)
+    shows = nullcontext(None) if options.json else open_job_displays(screen, draw)
     with shows as display_of:
         runs = Runs(options, workflow, directory, screen, display_of)
         numbers = range(1, options.repeat + 1)
