@@ -8,7 +8,7 @@ import nox
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_existing_virtualenvs = True
-nox.options.sessions = ["lint", "types", "codegen", "tests"]
+nox.options.sessions = ["lint", "types", "codegen", "docs", "tests"]
 
 ASYNC = re.compile(r"\b(async|await|trio)\b")
 PYPROJECT = nox.project.load_toml("pyproject.toml")
@@ -74,6 +74,17 @@ def codegen(session: nox.Session) -> None:
         session.run("python", "-m", "comfy_trio", "codegen", *session.posargs)
     else:
         session.run("python", "-m", "codegen", *(session.posargs or ["--check"]))
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation, into site/; any warning fails (`-- --open` shows it in a browser)."""
+    session.install("-e", ALL_EXTRAS, *groups("docs"))
+    session.env["NO_MKDOCS_2_WARNING"] = "1"
+    if "--open" in session.posargs:
+        session.run("mkdocs", "serve", "--open")
+    else:
+        session.run("mkdocs", "build", "--strict")
 
 
 @nox.session

@@ -21,6 +21,7 @@ NAMESPACES = [
     "comfy_trio",
     "comfy_trio.graph",
     "comfy_trio.pool",
+    "comfy_trio.telemetry",
     "comfy_trio.testing",
     "comfy_trio.types",
     "comfy_trio.wire",

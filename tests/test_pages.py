@@ -1,0 +1,151 @@
+"""The pages of the documentation do what they say."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+from pages import PAGES, ROOT, Block, agrees, blocks_of, read_page
+from test_exports import NAMESPACES, public_items
+from test_types import run_mypy
+
+from comfy_trio.testing import open_embedded_server
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+README = ROOT / "README.md"
+PLACES = ("http://127.0.0.1:8188", "http://127.0.0.1:8189")
+
+
+async def do_what_it_says(blocks: Sequence[Block], directory: Path) -> None:
+    """Write and run the blocks of a page, and compare what they print with what it tells."""
+    async with (
+        open_embedded_server() as first,
+        open_embedded_server() as second,
+        first.listen() as first_url,
+        second.listen() as second_url,
+    ):
+        urls = dict(zip(PLACES, (first_url, second_url), strict=True))
+        binaries = str(Path(sys.executable).parent)
+        environment = {
+            **os.environ,
+            "COMFY_HOST": first_url,
+            "COLUMNS": "80",
+            "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}",
+            "PYTHONPATH": os.pathsep.join(map(str, (directory, ROOT / "stubs"))),
+        }
+        for block in blocks:
+            if not block.is_run:
+                continue
+            text = block.text
+            for place, url in urls.items():
+                text = text.replace(place, url)
+            if block.title:
+                path = directory / block.title
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text, encoding="utf-8")
+                continue
+            done = await trio.run_process(
+                ["sh", "-eu", "-c", text],
+                capture_stdout=True,
+                stderr=subprocess.STDOUT,
+                check=False,
+                cwd=directory,
+                env=environment,
+            )
+            printed = done.stdout.decode()
+            for place, url in urls.items():
+                printed = printed.replace(url, place)
+            wanted = int(block.remarks.get("exit", "0"))
+            assert done.returncode == wanted, f"{block} ended with {done.returncode}:\n{printed}"
+            if block.told is not None:
+                assert agrees(block.told, printed), f"{block} printed:\n{printed}"
+
+
+def type_errors(blocks: Sequence[Block], directory: Path) -> set[tuple[str, int, str]]:
+    """Return what mypy says against the Python in pages: the page, the line there, and the code."""
+    by_name: dict[str, Block] = {}
+    for block in blocks:
+        if block.is_checked:
+            name = f"page_{len(by_name)}.py"
+            by_name[name] = block
+            (directory / name).write_text(block.as_module(), encoding="utf-8")
+    path = f"{ROOT / 'stubs'}{os.pathsep}{ROOT / 'tests' / 'golden'}"
+    errors = run_mypy(*(str(directory / name) for name in by_name), path=path)
+    return {(by_name[name].page, by_name[name].line_of(line), code) for name, line, code in errors}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+async def test_a_page(path: Path, tmp_path: Path) -> None:
+    await do_what_it_says(read_page(path), tmp_path)
+
+
+@pytest.mark.types
+def test_the_python_in_pages(tmp_path: Path) -> None:
+    blocks = [block for path in (README, *PAGES) for block in read_page(path)]
+    assert len(blocks) > 20
+    assert type_errors(blocks, tmp_path) == set()
+
+
+def test_every_public_name_has_its_place_in_the_reference() -> None:
+    text = "".join(path.read_text() for path in (ROOT / "docs" / "reference").glob("*.md"))
+    listed = Counter(re.findall(r"^::: (comfy_trio[\w.]*)$", text, re.MULTILINE))
+    public = {f"{module}.{name}" for module in NAMESPACES for name, _ in public_items(module)}
+    assert listed == Counter(public)
+
+
+PAGE = """
+```python title="hello.py"
+print("hello", 17)
+```
+
+<!-- exit: 3 -->
+```sh
+python hello.py
+exit 3
+```
+
+```text
+hello ...
+```
+"""
+
+
+async def test_what_a_page_says_is_held_against_what_is(tmp_path: Path) -> None:
+    await do_what_it_says(blocks_of("page.md", PAGE), tmp_path)
+    for right, wrong, told in [
+        ("exit 3\n", "exit 4\n", "page.md:7 ended with 4"),
+        ("hello ...", "goodbye ...", "page.md:7 printed"),
+        ("print(", "printed(", "NameError"),
+    ]:
+        with pytest.raises(AssertionError, match=told):
+            await do_what_it_says(blocks_of("page.md", PAGE.replace(right, wrong)), tmp_path)
+
+
+@pytest.mark.types
+def test_wrong_types_in_a_page_are_found(tmp_path: Path) -> None:
+    page = """
+```python
+result = await comfy.run(workflow)
+print(result.prompt_idd)
+```
+
+<!-- given: path: str -->
+```python
+print(path.upper())
+```
+
+```python title="whole.py"
+number: int = "one"
+```
+"""
+    errors = type_errors(blocks_of("page.md", page), tmp_path)
+    assert errors == {("page.md", 4, "attr-defined"), ("page.md", 13, "assignment")}
