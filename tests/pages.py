@@ -8,6 +8,7 @@
 - A block of ``text`` right after one of ``sh`` is what that prints; ``...`` stands for anything.
 - A block of ``python`` without a title is a piece of an async function, which mypy checks: it has
   what `PARAMETERS` lists, and what ``<!-- given: path: str -->`` adds.
+- ``<!-- needs: mypy -->`` has it run only where that is installed, with the tests marked ``types``.
 - ``<!-- not run: why -->`` leaves out what cannot be run here, and ``<!-- not checked: why -->``
   what is checked elsewhere.
 """
@@ -41,7 +42,7 @@ PREAMBLE = (
 )
 """What a reader of a piece takes for imported."""
 BLOCK = re.compile(
-    r"^(?P<remarks>(?:<!-- .+ -->\n)*)"
+    r"^(?P<remarks>(?:<!-- [^\n]+ -->\n)*)"
     r"```(?P<language>\w*)(?: title=\"(?P<title>[^\"]+)\")?\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
@@ -73,10 +74,10 @@ class Block:
     def __str__(self) -> str:
         return f"{self.page}:{self.line}"
 
-    @property
-    def is_run(self) -> bool:
-        """Whether it is to be run, or to be written."""
-        return "not run" not in self.remarks and (self.language == "sh" or bool(self.title))
+    def is_run(self, *, checkers: bool) -> bool:
+        """Tell whether it is to be run, or to be written."""
+        left_out = "not run" in self.remarks or ("needs" in self.remarks and not checkers)
+        return not left_out and (self.language == "sh" or bool(self.title))
 
     @property
     def is_checked(self) -> bool:

@@ -22,10 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 README = ROOT / "README.md"
-PLACES = ("http://127.0.0.1:8188", "http://127.0.0.1:8189")
+PLACES = ("127.0.0.1:8188", "127.0.0.1:8189")
 
 
-async def do_what_it_says(blocks: Sequence[Block], directory: Path) -> None:
+async def do_what_it_says(
+    blocks: Sequence[Block], directory: Path, *, checkers: bool = False
+) -> None:
     """Write and run the blocks of a page, and compare what they print with what it tells."""
     async with (
         open_embedded_server() as first,
@@ -33,7 +35,7 @@ async def do_what_it_says(blocks: Sequence[Block], directory: Path) -> None:
         first.listen() as first_url,
         second.listen() as second_url,
     ):
-        urls = dict(zip(PLACES, (first_url, second_url), strict=True))
+        urls = [url.removeprefix("http://") for url in (first_url, second_url)]
         binaries = str(Path(sys.executable).parent)
         environment = {
             **os.environ,
@@ -43,10 +45,10 @@ async def do_what_it_says(blocks: Sequence[Block], directory: Path) -> None:
             "PYTHONPATH": os.pathsep.join(map(str, (directory, ROOT / "stubs"))),
         }
         for block in blocks:
-            if not block.is_run:
+            if not block.is_run(checkers=checkers):
                 continue
             text = block.text
-            for place, url in urls.items():
+            for place, url in zip(PLACES, urls, strict=True):
                 text = text.replace(place, url)
             if block.title:
                 path = directory / block.title
@@ -62,7 +64,7 @@ async def do_what_it_says(blocks: Sequence[Block], directory: Path) -> None:
                 env=environment,
             )
             printed = done.stdout.decode()
-            for place, url in urls.items():
+            for place, url in zip(PLACES, urls, strict=True):
                 printed = printed.replace(url, place)
             wanted = int(block.remarks.get("exit", "0"))
             assert done.returncode == wanted, f"{block} ended with {done.returncode}:\n{printed}"
@@ -89,9 +91,15 @@ async def test_a_page(path: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.types
+@pytest.mark.parametrize("path", [PAGES[0].parent / "tutorial.md"], ids=["docs/tutorial.md"])
+async def test_a_page_with_checkers(path: Path, tmp_path: Path) -> None:
+    await do_what_it_says(read_page(path), tmp_path, checkers=True)
+
+
+@pytest.mark.types
 def test_the_python_in_pages(tmp_path: Path) -> None:
     blocks = [block for path in (README, *PAGES) for block in read_page(path)]
-    assert len(blocks) > 20
+    assert len(blocks) > 40
     assert type_errors(blocks, tmp_path) == set()
 
 
