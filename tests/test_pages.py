@@ -80,7 +80,11 @@ def type_errors(blocks: Sequence[Block], directory: Path) -> set[tuple[str, int,
             name = f"page_{len(by_name)}.py"
             by_name[name] = block
             (directory / name).write_text(block.as_module(), encoding="utf-8")
-    path = f"{ROOT / 'stubs'}{os.pathsep}{ROOT / 'tests' / 'golden'}"
+            if block.title:  # another file of the page may import it
+                (directory / block.page).mkdir(parents=True, exist_ok=True)
+                (directory / block.page / block.title).write_text(block.text, encoding="utf-8")
+    pages = {str(directory / block.page) for block in by_name.values()}
+    path = os.pathsep.join([str(ROOT / "stubs"), str(ROOT / "tests" / "golden"), *sorted(pages)])
     errors = run_mypy(*(str(directory / name) for name in by_name), path=path)
     return {(by_name[name].page, by_name[name].line_of(line), code) for name, line, code in errors}
 
