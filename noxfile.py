@@ -1,6 +1,7 @@
 """The project's chores. `nox` alone runs what a change must pass; `nox -l` lists the rest."""
 
 import re
+import shutil
 from pathlib import Path
 
 import nox
@@ -8,15 +9,32 @@ import nox
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_existing_virtualenvs = True
-nox.options.sessions = ["lint", "types", "codegen", "tests"]
+nox.options.sessions = ["lint", "types", "codegen", "package", "tests"]
 
 ASYNC = re.compile(r"\b(async|await|trio)\b")
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 ALL_EXTRAS = ".[cli,codegen]"
+PYTHONS = ["3.11", "3.12", "3.13"]
 
 
 def groups(*names: str) -> tuple[str, ...]:
     return nox.project.dependency_groups(PYPROJECT, *names)
+
+
+def leave_the_sources(session: nox.Session) -> None:
+    """Go where all is that the tests read, but for the package: they import the installed one."""
+    target = Path(session.create_tmp()).resolve() / "repository"
+    shutil.rmtree(target, ignore_errors=True)
+    unwanted = shutil.ignore_patterns("comfy_trio", ".*", "__pycache__", "build", "dist")
+    shutil.copytree(Path(), target, ignore=unwanted)
+    session.chdir(target)
+
+
+def pytest_installed(session: nox.Session) -> None:
+    leave_the_sources(session)
+    session.run(
+        "pytest", *session.posargs, env={"COMFY_TRIO_INSTALLED": session.virtualenv.location}
+    )
 
 
 @nox.session
@@ -50,7 +68,31 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The tests, on the installed package; every server they talk to is embedded."""
     session.install(ALL_EXTRAS, *groups("test", "templates"))
-    session.run("pytest", *session.posargs)
+    pytest_installed(session)
+
+
+@nox.session(python=PYTHONS)
+def pythons(session: nox.Session) -> None:
+    """The tests on each Python that is here; those that are not are skipped."""
+    tests(session)
+
+
+@nox.session(python=PYTHONS[0])
+def oldest(session: nox.Session) -> None:
+    """The tests on the oldest Python, and the oldest versions of all that pyproject.toml allows."""
+    session.install("uv>=0.13")
+    here = ("--python", session.virtualenv.location, "--resolution", "lowest-direct")
+    # What the tests themselves need may be new.
+    session.install(*groups("test", "templates"))
+    session.run("uv", "pip", "install", *here, "--reinstall-package", "comfy-trio", ALL_EXTRAS)
+    pytest_installed(session)
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """The sdist and the wheel: contents, metadata, types, and what each extra brings."""
+    session.install(ALL_EXTRAS, *groups("package"))
+    session.run("pytest", "-m", "package", "tests/test_package.py", *session.posargs)
 
 
 @nox.session

@@ -7,12 +7,13 @@ from collections.abc import (  # noqa: TC003  # pytest reads the annotations
     AsyncGenerator,
     Generator,
 )
-from pathlib import Path  # noqa: TC003  # likewise
+from pathlib import Path
 
 import pytest
 from fake_checkouts import children_of, make_checkout
 from hypothesis import HealthCheck, settings
 
+import comfy_trio
 from comfy_trio import Comfy, open_comfy
 from comfy_trio.testing import EmbeddedServer, open_embedded_server
 
@@ -21,6 +22,15 @@ settings.register_profile("any", deadline=None, suppress_health_check=[HealthChe
 # For `nox -s fuzz`: about an hour of test_fuzz.py, or less by what -k selects.
 settings.register_profile("long", settings.get_profile("any"), max_examples=20_000)
 settings.load_profile("any")
+
+
+def pytest_report_header() -> str:
+    """Say what is tested: sources, or, for nox, the package that was installed."""
+    path = Path(comfy_trio.__file__).parent
+    environment = os.environ.get("COMFY_TRIO_INSTALLED")
+    if environment is not None and not path.is_relative_to(environment):
+        pytest.exit(f"the tests are to be those of an installed package, and not of {path}", 1)
+    return f"comfy_trio: {path}"
 
 
 @pytest.fixture
