@@ -142,36 +142,7 @@ def simulate(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Numbers: each beside the barest hand-written code, in one run, as a ratio."""
-    session.install(".[cli]")
-    session.run("python", "tests/bench.py", *session.posargs)
-    session.notify("bench_pool", posargs=[])
-    session.notify("bench_files", posargs=[])
-
-
-@nox.session
-def bench_pool(session: nox.Session) -> None:
-    """What the pool costs, beside a dispatcher written by hand: time, memory, fairness."""
-    session.install(ALL_EXTRAS, *groups("test"))
-    session.run("python", "tests/bench_pool.py", *session.posargs)
-
-
-@nox.session
-def bench_nodes(session: nox.Session) -> None:
-    """What typed nodes cost, at 800 nodes beside 5,000: generation, import, checkers."""
-    session.install("-e", ALL_EXTRAS, *groups("types"))
-    session.run("python", "tests/bench_nodes.py", *session.posargs)
-
-
-@nox.session
-def bench_workflows(session: nox.Session) -> None:
-    """What workflows cost, at 500 nodes beside 2,000: reading, converting, judging, generating."""
-    session.install("-e", ALL_EXTRAS, *groups("templates"))
-    session.run("python", "tests/bench_workflows.py", *session.posargs)
-
-
-@nox.session
-def bench_files(session: nox.Session) -> None:
-    """What files of 2 GiB cost, up and down: memory beside 64 MiB, throughput beside httpx."""
-    session.install(".[cli]")
-    session.run("python", "tests/bench_files.py", *session.posargs)
+    """Numbers: each beside the barest code, as a ratio (`-- pool --json FILE` for some of them)."""
+    session.install("-e", ALL_EXTRAS, *groups("types", "templates"))
+    tests = str(Path("tests").resolve())
+    session.run("python", "-m", "benchmarks", *session.posargs, env={"PYTHONPATH": tests})
