@@ -43,7 +43,13 @@ def lint(session: nox.Session) -> None:
     session.install(*groups("lint"))
     session.run("ruff", "check", ".", *session.posargs)
     session.run("ruff", "format", "--check", ".")
-    patterns = ("comfy_trio/**/*.py", "codegen/*.py", "examples/*.py", "tests/*.py")
+    patterns = (
+        "comfy_trio/**/*.py",
+        "codegen/*.py",
+        "examples/*.py",
+        "tests/*.py",
+        "tests/benchmarks/*.py",
+    )
     paths = [path for pattern in patterns for path in Path().glob(pattern)]
     # It takes a second or two a file, and what is neither async nor speaks of trio breaks no rule.
     sources = [str(path) for path in paths if ASYNC.search(path.read_text(encoding="utf-8"))]
