@@ -32,9 +32,7 @@ def leave_the_sources(session: nox.Session) -> None:
 
 def pytest_installed(session: nox.Session) -> None:
     leave_the_sources(session)
-    session.run(
-        "pytest", *session.posargs, env={"COMFY_TRIO_INSTALLED": session.virtualenv.location}
-    )
+    session.run("pytest", *session.posargs, env={"COMFY_TRIO_INSTALLED": "1"})
 
 
 @nox.session

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import (  # noqa: TC003  # pytest reads the annotations
     AsyncGenerator,
     Generator,
@@ -24,13 +25,17 @@ settings.register_profile("long", settings.get_profile("any"), max_examples=20_0
 settings.load_profile("any")
 
 
+PACKAGE = Path(comfy_trio.__file__).parent
+
+
 def pytest_report_header() -> str:
-    """Say what is tested: sources, or, for nox, the package that was installed."""
-    path = Path(comfy_trio.__file__).parent
-    environment = os.environ.get("COMFY_TRIO_INSTALLED")
-    if environment is not None and not path.is_relative_to(environment):
-        pytest.exit(f"the tests are to be those of an installed package, and not of {path}", 1)
-    return f"comfy_trio: {path}"
+    return f"comfy_trio: {PACKAGE}"
+
+
+def pytest_configure() -> None:
+    """Test no sources by mistake where nox has installed the package."""
+    if os.environ.get("COMFY_TRIO_INSTALLED") and not PACKAGE.is_relative_to(sys.prefix):
+        pytest.exit(f"the tests are to be those of the installed package, not of {PACKAGE}", 1)
 
 
 @pytest.fixture
