@@ -1,6 +1,7 @@
 """The project's chores. `nox` alone runs what a change must pass; `nox -l` lists the rest."""
 
 import re
+import shutil
 from pathlib import Path
 
 import nox
@@ -8,15 +9,30 @@ import nox
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_existing_virtualenvs = True
-nox.options.sessions = ["lint", "types", "codegen", "docs", "tests"]
+nox.options.sessions = ["lint", "types", "codegen", "docs", "package", "tests"]
 
 ASYNC = re.compile(r"\b(async|await|trio)\b")
 PYPROJECT = nox.project.load_toml("pyproject.toml")
 ALL_EXTRAS = ".[cli,codegen,telemetry]"
+PYTHONS = ["3.11", "3.12", "3.13"]
 
 
 def groups(*names: str) -> tuple[str, ...]:
     return nox.project.dependency_groups(PYPROJECT, *names)
+
+
+def leave_the_sources(session: nox.Session) -> None:
+    """Go where all is that the tests read, but for the package: they import the installed one."""
+    target = Path(session.create_tmp()).resolve() / "repository"
+    shutil.rmtree(target, ignore_errors=True)
+    unwanted = shutil.ignore_patterns("comfy_trio", ".*", "__pycache__", "build", "dist")
+    shutil.copytree(Path(), target, ignore=unwanted)
+    session.chdir(target)
+
+
+def pytest_installed(session: nox.Session) -> None:
+    leave_the_sources(session)
+    session.run("pytest", *session.posargs, env={"COMFY_TRIO_INSTALLED": "1"})
 
 
 @nox.session
@@ -25,7 +41,13 @@ def lint(session: nox.Session) -> None:
     session.install(*groups("lint"))
     session.run("ruff", "check", ".", *session.posargs)
     session.run("ruff", "format", "--check", ".")
-    patterns = ("comfy_trio/**/*.py", "codegen/*.py", "examples/*.py", "tests/*.py")
+    patterns = (
+        "comfy_trio/**/*.py",
+        "codegen/*.py",
+        "examples/*.py",
+        "tests/*.py",
+        "tests/benchmarks/*.py",
+    )
     paths = [path for pattern in patterns for path in Path().glob(pattern)]
     # It takes a second or two a file, and what is neither async nor speaks of trio breaks no rule.
     sources = [str(path) for path in paths if ASYNC.search(path.read_text(encoding="utf-8"))]
@@ -50,7 +72,31 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """The tests, on the installed package; every server they talk to is embedded."""
     session.install(ALL_EXTRAS, *groups("test", "templates"))
-    session.run("pytest", *session.posargs)
+    pytest_installed(session)
+
+
+@nox.session(python=PYTHONS)
+def pythons(session: nox.Session) -> None:
+    """The tests on each Python that is here; those that are not are skipped."""
+    tests(session)
+
+
+@nox.session(python=PYTHONS[0])
+def oldest(session: nox.Session) -> None:
+    """The tests on the oldest Python, and the oldest versions of all that pyproject.toml allows."""
+    session.install("uv>=0.13")
+    here = ("--python", session.virtualenv.location, "--resolution", "lowest-direct")
+    session.run("uv", "pip", "install", *here, "--reinstall", ALL_EXTRAS)
+    # After it, so that what the tests themselves need is new only where it is nothing of that.
+    session.install(*groups("test", "templates"))
+    pytest_installed(session)
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """The sdist and the wheel: contents, metadata, types, and what each extra brings."""
+    session.install(ALL_EXTRAS, *groups("package"))
+    session.run("pytest", "-m", "package", "tests/test_package.py", *session.posargs)
 
 
 @nox.session
@@ -111,36 +157,7 @@ def simulate(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Numbers: each beside the barest hand-written code, in one run, as a ratio."""
-    session.install(".[cli]")
-    session.run("python", "tests/bench.py", *session.posargs)
-    session.notify("bench_pool", posargs=[])
-    session.notify("bench_files", posargs=[])
-
-
-@nox.session
-def bench_pool(session: nox.Session) -> None:
-    """What the pool costs, beside a dispatcher written by hand: time, memory, fairness."""
-    session.install(ALL_EXTRAS, *groups("test"))
-    session.run("python", "tests/bench_pool.py", *session.posargs)
-
-
-@nox.session
-def bench_nodes(session: nox.Session) -> None:
-    """What typed nodes cost, at 800 nodes beside 5,000: generation, import, checkers."""
-    session.install("-e", ALL_EXTRAS, *groups("types"))
-    session.run("python", "tests/bench_nodes.py", *session.posargs)
-
-
-@nox.session
-def bench_workflows(session: nox.Session) -> None:
-    """What workflows cost, at 500 nodes beside 2,000: reading, converting, judging, generating."""
-    session.install("-e", ALL_EXTRAS, *groups("templates"))
-    session.run("python", "tests/bench_workflows.py", *session.posargs)
-
-
-@nox.session
-def bench_files(session: nox.Session) -> None:
-    """What files of 2 GiB cost, up and down: memory beside 64 MiB, throughput beside httpx."""
-    session.install(".[cli]")
-    session.run("python", "tests/bench_files.py", *session.posargs)
+    """Numbers: each beside the barest code, as a ratio (`-- pool --json FILE` for some of them)."""
+    session.install("-e", ALL_EXTRAS, *groups("types", "templates"))
+    tests = str(Path("tests").resolve())
+    session.run("python", "-m", "benchmarks", *session.posargs, env={"PYTHONPATH": tests})

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import (  # noqa: TC003  # pytest reads the annotations
     AsyncGenerator,
     Generator,
 )
-from pathlib import Path  # noqa: TC003  # likewise
+from pathlib import Path
 
 import pytest
 from fake_checkouts import children_of, make_checkout
 from hypothesis import HealthCheck, settings
 
+import comfy_trio
 from comfy_trio import Comfy, open_comfy
 from comfy_trio.testing import EmbeddedServer, open_embedded_server
 
@@ -21,6 +23,19 @@ settings.register_profile("any", deadline=None, suppress_health_check=[HealthChe
 # For `nox -s fuzz`: about an hour of test_fuzz.py, or less by what -k selects.
 settings.register_profile("long", settings.get_profile("any"), max_examples=20_000)
 settings.load_profile("any")
+
+
+PACKAGE = Path(comfy_trio.__file__).parent
+
+
+def pytest_report_header() -> str:
+    return f"comfy_trio: {PACKAGE}"
+
+
+def pytest_configure() -> None:
+    """Test no sources by mistake where nox has installed the package."""
+    if os.environ.get("COMFY_TRIO_INSTALLED") and not PACKAGE.is_relative_to(sys.prefix):
+        pytest.exit(f"the tests are to be those of the installed package, not of {PACKAGE}", 1)
 
 
 @pytest.fixture

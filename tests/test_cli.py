@@ -313,7 +313,9 @@ async def test_handlers_of_signals_are_put_back() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
-async def test_nobody_reads_the_pipe_any_more() -> None:
+async def test_nobody_reads_the_pipe_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Closed(io.StringIO):
         def write(self, _text: str, /) -> int:
             raise BrokenPipeError
@@ -322,14 +324,11 @@ async def test_nobody_reads_the_pipe_any_more() -> None:
         await trio.lowlevel.checkpoint()
         screen.line("lost")
 
-    # Rich then points the file descriptor of stdout to nowhere, which is pytest's own here.
-    stdout = os.dup(1)
-    try:
+    # Rich then points the file descriptor of stdout to nowhere, which must not be pytest's.
+    with (tmp_path / "stdout").open("w") as stdout, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", stdout)
         with pytest.raises(SystemExit, match=r"^1$"):
             await supervise(write, Screen(Console(file=Closed())))
-    finally:
-        os.dup2(stdout, 1)
-        os.close(stdout)
 
 
 def view_of(*events: JobEvent) -> JobView:

@@ -237,6 +237,7 @@ async def test_two_sources_are_one_too_many(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("other", [False, True])
 async def test_no_generator(other: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_generator, "INSTALLED", "comfy_trio_no_such_package")
     if other:  # something that anybody may have called codegen
         monkeypatch.setattr(_generator, "IN_CHECKOUT", "json")
     else:

@@ -351,4 +351,4 @@ def test_without_the_extra() -> None:
         "import comfy_trio.telemetry"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert "pip install 'comfy-trio[telemetry]'" in done.stderr.splitlines()[-1]
+    assert 'run  pip install "comfy-trio[telemetry]"' in done.stderr.splitlines()[-1]

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bench_workflows import EMPTY, INSIDE, Subject, chain, measures, node, slot, wide
+from benchmarks.workflows import EMPTY, INSIDE, Subject, chain, measures, node, slot, wide
 from growth import IN_PROPORTION, growth
 from prompts import node as prompt_node
 from templates import object_info

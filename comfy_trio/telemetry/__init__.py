@@ -5,13 +5,15 @@ It needs the extra ``telemetry``. What is not given one pays nothing for it.
 
 try:
     from ._instruments import OpenTelemetry as OpenTelemetry
-except ModuleNotFoundError as error:
-    if (error.name or "").partition(".")[0] != "opentelemetry":
+except ModuleNotFoundError as _error:
+    _missing = (_error.name or "").partition(".")[0]
+    if _missing != "opentelemetry":
         raise
     raise ModuleNotFoundError(
-        "comfy_trio.telemetry needs the extra telemetry: pip install 'comfy-trio[telemetry]'",
-        name=error.name,
-    ) from None
+        f"Telemetry needs {_missing}, which is not installed:"
+        ' run  pip install "comfy-trio[telemetry]"',
+        name=_missing,
+    ) from _error
 
 # For users, and their tracebacks and tests, it lives here.
 OpenTelemetry.__module__ = __name__

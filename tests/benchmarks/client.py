@@ -1,16 +1,14 @@
-"""What the library costs: each number beside the barest code that does the same, in one run.
+"""What the client costs: a job, the frames of one, its import.
 
-``nox -s bench`` runs it on the embedded server in a process of its own; ``-- --url URL`` on
-another server. The two sides take turns, so that a noisy machine is noisy to both.
+``nox -s bench -- client`` runs it on the embedded server in a process of its own, with
+``--url URL`` on another server.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import json
 import math
-import statistics
 import struct
 import subprocess
 import sys
@@ -34,25 +32,26 @@ from comfy_trio._state import JobPlan
 from comfy_trio._supervisor import JobSupervisor
 from comfy_trio.testing import open_embedded_server
 
+from .measuring import command, environment
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable
+
+    from .measuring import Report
 
 JOBS = 150
 FRAMES = 20_000
+ROUNDS = 7
 IMPORTS = 15
-
-
-def report(what: str, ours: Sequence[float], bare: Sequence[float], unit: str) -> None:
-    """Print two medians and their ratio."""
-    mine, theirs = statistics.median(ours), statistics.median(bare)
-    print(f"{what:<44} {mine:10.2f} {theirs:10.2f} {unit:<10} {mine / theirs:6.3f}", flush=True)
+WARM = 10
 
 
 @asynccontextmanager
 async def in_another_process(*arguments: str) -> AsyncGenerator[str, None]:
-    """Run this file as a server, and return the URL that it prints."""
-    command = [sys.executable, __file__, *arguments]
-    process = await trio.lowlevel.open_process(command, stdout=subprocess.PIPE)
+    """Run a part of this file that is a server, and return the URL that it prints."""
+    process = await trio.lowlevel.open_process(
+        command("client", *arguments), stdout=subprocess.PIPE, env=environment()
+    )
     assert process.stdout is not None
     try:
         url = (await process.stdout.receive_some()).decode().strip()
@@ -105,21 +104,21 @@ async def bare_client(url: str) -> AsyncGenerator[Callable[[], Awaitable[Any]], 
         yield run
 
 
-async def time_jobs(url: str) -> None:
+async def time_jobs(report: Report, url: str) -> None:
     """Compare `Comfy.run` with the barest loop."""
     ours: list[float] = []
     bare: list[float] = []
     async with open_comfy(url) as comfy, bare_client(url) as run_bare:
-        for number in range(JOBS + 10):
+        for number in range(report.scaled(JOBS) + WARM):
             for times, run in (
                 (ours, lambda: comfy.run(tiny_prompt())),
                 (bare, run_bare),
             ):
                 start = time.perf_counter()
                 await run()
-                if number >= 10:  # the first few warm both sides up
+                if number >= WARM:  # the first few warm both sides up
                     times.append(1000 * (time.perf_counter() - start))
-    report("a tiny fresh job", ours, bare, "ms")
+    report.add("a tiny fresh job", ours, bare, "ms")
 
 
 # --- Frames through the pump ----------------------------------------------------------------------
@@ -150,14 +149,14 @@ def frames_of_a_run(prompt_id: str) -> list[str | bytes]:
     ]
 
 
-async def serve_frames(prompt_id: str) -> None:
-    """Send `FRAMES` frames to whoever connects, as fast as they are read."""
+async def serve_frames(prompt_id: str, count: int) -> None:
+    """Send so many frames to whoever connects, as fast as they are read."""
 
     async def handle(request: trio_websocket.WebSocketRequest) -> None:
         websocket = await request.accept()
         await websocket.send_message('{"type": "status", "data": {"status": {}}}')
         await websocket.get_message()
-        for frame in itertools.islice(itertools.cycle(frames_of_a_run(prompt_id)), FRAMES):
+        for frame in itertools.islice(itertools.cycle(frames_of_a_run(prompt_id)), count):
             await websocket.send_message(frame)
         await websocket.aclose()
 
@@ -181,7 +180,7 @@ async def read_frames_bare(url: str) -> None:
             pass
 
 
-async def read_frames(url: str, prompt_id: str) -> None:
+async def read_frames(url: str, prompt_id: str, count: int) -> None:
     """The client's own reader, with a job that listens to every frame."""
     address, _ = parse_address(url)
     transport = NetworkTransport.to(address, None)
@@ -210,38 +209,38 @@ async def read_frames(url: str, prompt_id: str) -> None:
         on_given_up=lambda: None,
     )
     await connection.run(lambda: None)
-    assert events.missed > FRAMES / 2
+    assert events.missed + 2_000 > count / 2
 
 
-async def time_frames() -> None:
+async def time_frames(report: Report) -> None:
     """Compare the pump with the barest loop."""
-    prompt_id = str(uuid.uuid4())
+    prompt_id, count = str(uuid.uuid4()), report.scaled(FRAMES)
     ours: list[float] = []
     bare: list[float] = []
-    async with in_another_process("--serve-frames", prompt_id) as url:
-        for _ in range(5):
+    async with in_another_process("frames", prompt_id, str(count)) as url:
+        for _ in range(report.scaled(ROUNDS)):
             start = time.perf_counter()
-            await read_frames(url, prompt_id)
-            ours.append(FRAMES / (time.perf_counter() - start))
+            await read_frames(url, prompt_id, count)
+            ours.append(count / (time.perf_counter() - start))
             start = time.perf_counter()
             await read_frames_bare(url)
-            bare.append(FRAMES / (time.perf_counter() - start))
-    report("frames through the pump", ours, bare, "frames/s")
+            bare.append(count / (time.perf_counter() - start))
+    report.add("frames through the pump", ours, bare, "/s")
 
 
 # --- Imports --------------------------------------------------------------------------------------
 
 
-def time_imports() -> None:
+def time_imports(report: Report) -> None:
     """Compare the import of the client with that of httpx, each in a fresh interpreter."""
     times: dict[str, list[float]] = {"from comfy_trio import open_comfy": [], "import httpx": []}
-    for _ in range(IMPORTS):
+    for _ in range(report.scaled(IMPORTS)):
         for statement, measured in times.items():
             start = time.perf_counter()
             subprocess.run([sys.executable, "-c", statement], check=True)
             measured.append(1000 * (time.perf_counter() - start))
     ours, bare = times.values()
-    report("from comfy_trio import open_comfy / httpx", ours, bare, "ms")
+    report.add("from comfy_trio import open_comfy / httpx", ours, bare, "ms")
 
 
 # --- All of it ------------------------------------------------------------------------------------
@@ -254,27 +253,26 @@ async def serve_embedded() -> None:
         await trio.sleep_forever()
 
 
-async def main(url: str | None) -> None:
-    """Print the table."""
-    print(f"{'':<44} {'comfy_trio':>10} {'bare':>10} {'':<10}  ratio")
-    if url is None:
-        async with in_another_process("--serve-embedded") as embedded:
-            await time_jobs(embedded)
+async def run(report: Report) -> None:
+    """Measure what needs a server."""
+    if report.url is None:
+        async with in_another_process("embedded") as embedded:
+            await time_jobs(report, embedded)
     else:
-        await time_jobs(url)
-    await time_frames()
-    time_imports()
+        await time_jobs(report, report.url)
+    await time_frames(report)
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--url", help="the server for the jobs; default: the embedded one")
-    parser.add_argument("--serve-embedded", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("--serve-frames", metavar="PROMPT_ID", help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.serve_embedded:
+def measure(report: Report) -> None:
+    """A tiny job, frames, and the import, each beside bare httpx and trio-websocket."""
+    report.title("the client", "comfy_trio", "bare")
+    trio.run(run, report)
+    time_imports(report)
+
+
+def part(what: str, prompt_id: str = "", count: str = "0") -> None:
+    """Be a server."""
+    if what == "frames":
+        trio.run(serve_frames, prompt_id, int(count))
+    else:
         trio.run(serve_embedded)
-    elif options.serve_frames:
-        trio.run(serve_frames, options.serve_frames)
-    else:
-        trio.run(main, options.url)

@@ -1,20 +1,19 @@
 """What the pool costs, beside a dispatcher written by hand: one channel, one task per server.
 
-``nox -s bench_pool`` runs it over embedded servers in memory. The two sides take turns, so that a
-noisy machine is noisy to both.
+``nox -s bench -- pool`` runs it over embedded servers in memory.
 """
 
 from __future__ import annotations
 
 import gc
 import itertools
+import statistics
 import time
 import tracemalloc
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import trio
-from bench import report
 from pools import open_farm, open_pool_of
 from prompts import node
 from trio.testing import MockClock
@@ -30,10 +29,12 @@ if TYPE_CHECKING:
     from comfy_trio import Comfy
     from comfy_trio.testing import NodeRun
 
+    from .measuring import Report
+
 JOBS = 10_000
 MANY_JOBS = 100_000
 RUNS = 300
-ROUNDS = 3
+ROUNDS = 5
 HELD = 2_000
 NAMES = [f"s{number}" for number in range(64)]
 
@@ -119,76 +120,83 @@ async def by_hand(
 # --- Dispatching ----------------------------------------------------------------------------------
 
 
-async def time_dispatch(servers: int) -> None:
+async def time_dispatch(report: Report, servers: int) -> None:
     """How long the pool takes over a job that takes no time, with 10,000 of them in its queue."""
 
     async def call(comfy: Comfy, work: Callable[[Comfy], Awaitable[None]]) -> None:
         await work(comfy)
 
+    jobs = report.scaled(JOBS)
     ours: list[float] = []
     bare: list[float] = []
     async with open_farm(NAMES[:servers]) as farm:
-        for _ in range(ROUNDS):
+        for _ in range(report.scaled(ROUNDS)):
             async with open_pool_of(farm, mode=PickMode.PICK_ROUTINE) as pool:
                 await trio.sleep(1)  # all are connected
                 start = time.perf_counter()
-                for _ in range(JOBS):
+                for _ in range(jobs):
                     await pool.submit(nothing)
                 await pool._dispatcher.wait_idle()
-                ours.append(1e6 * (time.perf_counter() - start) / JOBS)
+                ours.append(1e6 * (time.perf_counter() - start) / jobs)
             async with by_hand(farm, call) as run_all:
                 start = time.perf_counter()
-                await run_all([nothing] * JOBS)
-                bare.append(1e6 * (time.perf_counter() - start) / JOBS)
-    report(f"dispatching a job, {servers} servers", ours, bare, "us")
+                await run_all([nothing] * jobs)
+                bare.append(1e6 * (time.perf_counter() - start) / jobs)
+    report.add(f"dispatching a job, {servers} servers", ours, bare, "us")
 
 
-async def time_runs(servers: int) -> None:
+async def time_runs(report: Report, servers: int) -> None:
     """How long a workflow takes from the queue to its result, all told."""
 
     async def run(comfy: Comfy, work: Workflow) -> None:
         await comfy.run(work)
 
+    runs = report.scaled(RUNS)
     ours: list[float] = []
     bare: list[float] = []
     ticks = Ticks()
     async with open_farm(NAMES[:servers], ticks.nodes) as farm:
-        for _ in range(ROUNDS):
+        for _ in range(report.scaled(ROUNDS)):
             async with open_pool_of(farm) as pool:
                 await trio.sleep(1)
                 start = time.perf_counter()
-                await pool.map([workflow() for _ in range(RUNS)])
-                ours.append(1000 * (time.perf_counter() - start) / RUNS)
+                await pool.map([workflow() for _ in range(runs)])
+                ours.append(1000 * (time.perf_counter() - start) / runs)
             async with by_hand(farm, run) as run_all:
                 start = time.perf_counter()
-                await run_all([workflow() for _ in range(RUNS)])
-                bare.append(1000 * (time.perf_counter() - start) / RUNS)
-    report(f"a tiny workflow, {servers} servers", ours, bare, "ms")
+                await run_all([workflow() for _ in range(runs)])
+                bare.append(1000 * (time.perf_counter() - start) / runs)
+    report.add(f"a tiny workflow, {servers} servers", ours, bare, "ms")
 
 
-async def time_gaps() -> None:
+async def time_gaps(report: Report) -> None:
     """How long a server waits, from the end of a job, for the next POST and for the next job."""
 
     async def run(comfy: Comfy, work: Workflow) -> None:
         await comfy.run(work)
 
-    told: dict[int, Ticks] = {}
-    for concurrency in (0, 1, 2):
-        ticks = told[concurrency] = Ticks()
-        async with open_farm("a", ticks.nodes) as farm:
-            ticks.watch(farm)
-            works = [workflow() for _ in range(RUNS)]
-            if concurrency:
-                mode = PickMode.PICK_ROUTINE
-                async with open_pool_of(farm, concurrency=concurrency, mode=mode) as pool:
-                    await pool.map(works)
-            else:
-                async with by_hand(farm, run) as run_all:
-                    await run_all(works)
-    by, one, two = told[0], told[1], told[2]
-    report("from a job's end to the next one's POST", one.until_post, by.until_post, "ms")
-    report("from a job's end to the next one's beginning", one.until_next, by.until_next, "ms")
-    report("the same, with a second job in its queue", two.until_next, by.until_next, "ms")
+    runs = report.scaled(RUNS, least=10)
+    posts: dict[int, list[float]] = {0: [], 1: [], 2: []}
+    begins: dict[int, list[float]] = {0: [], 1: [], 2: []}
+    for _ in range(report.scaled(ROUNDS)):
+        for concurrency in (0, 1, 2):
+            ticks = Ticks()
+            async with open_farm("a", ticks.nodes) as farm:
+                ticks.watch(farm)
+                works = [workflow() for _ in range(runs)]
+                if concurrency:
+                    mode = PickMode.PICK_ROUTINE
+                    async with open_pool_of(farm, concurrency=concurrency, mode=mode) as pool:
+                        await pool.map(works)
+                else:
+                    async with by_hand(farm, run) as run_all:
+                        await run_all(works)
+            begins[concurrency].append(statistics.median(ticks.until_next))
+            if concurrency < 2:  # with two, the next one has been posted before
+                posts[concurrency].append(statistics.median(ticks.until_post))
+    report.add("from a job's end to the next one's POST", posts[1], posts[0], "ms")
+    report.add("from a job's end to the next one's beginning", begins[1], begins[0], "ms")
+    report.add("the same, with a second job in its queue", begins[2], begins[0], "ms")
 
 
 # --- Memory ---------------------------------------------------------------------------------------
@@ -200,29 +208,30 @@ def traced() -> int:
     return tracemalloc.get_traced_memory()[0]
 
 
-async def measure_queue() -> None:
+async def measure_queue(report: Report) -> None:
     """How many bytes a job takes that waits, beside those of its workflow."""
+    held = report.scaled(HELD)
     tracemalloc.start()
     async with open_farm(["a"]) as farm:
         farm["a"].stop()
         before = traced()
-        copies = [workflow() for _ in range(HELD)]
-        alone = (traced() - before) / HELD
+        copies = [workflow() for _ in range(held)]
+        alone = (traced() - before) / held
         del copies
         async with open_pool_of(farm) as pool:
             await trio.sleep(1)
             before = traced()
             async with pool.open_batch(()) as _:
-                jobs = [await pool.submit(workflow()) for _ in range(HELD)]
-            queued = (traced() - before) / HELD
+                jobs = [await pool.submit(workflow()) for _ in range(held)]
+            queued = (traced() - before) / held
             for job in jobs:
                 await job.cancel()
             farm["a"].start()
     tracemalloc.stop()
-    report("a queued job, beside its workflow", [queued - alone], [alone], "bytes")
+    report.add("a queued job, beside its workflow", [queued - alone], [alone], "bytes")
 
 
-async def measure_growth() -> None:
+async def measure_growth(report: Report) -> None:
     """How many bytes are in use after 100,000 jobs, beside 10,000."""
 
     async def run(pool: Any, count: int) -> int:
@@ -231,41 +240,37 @@ async def measure_growth() -> None:
                 item.unwrap()
         return traced()
 
+    jobs, many_jobs = report.scaled(JOBS), report.scaled(MANY_JOBS)
     tracemalloc.start()
     async with open_farm(["a", "b"]) as farm, open_pool_of(farm) as pool:
-        few = await run(pool, JOBS)
-        many = await run(pool, MANY_JOBS - JOBS)
+        few = await run(pool, jobs)
+        many = await run(pool, many_jobs - jobs)
     tracemalloc.stop()
-    report(f"in use after {MANY_JOBS:,} jobs, and {JOBS:,}", [many / 1e6], [few / 1e6], "MB")
+    what = f"in use after {many_jobs:,} jobs, and {jobs:,}"
+    report.add(what, [many / 1e6], [few / 1e6], "MB", "1.0: no growth")
 
 
-async def measure_fairness() -> None:
+async def measure_fairness(report: Report) -> None:
     """How many jobs each of eight servers has had, the most beside the fewest."""
     ticks = Ticks()
     async with open_farm(NAMES[:8], ticks.nodes) as farm:
         async with open_pool_of(farm, mode=PickMode.PICK_ROUTINE) as pool:
             await trio.sleep(1)
-            await pool.map([workflow() for _ in range(RUNS)])
+            await pool.map([workflow() for _ in range(report.scaled(RUNS, least=16))])
         counts = [len(ids) for ids in farm.completed().values()]
-    report("jobs per server by round robin", [max(counts)], [min(counts)], "jobs")
+    report.add("jobs per server by round robin", [max(counts)], [min(counts)], "jobs", "1.0: fair")
 
 
-def main() -> None:
-    """Print the table."""
-    print(f"{'':<44} {'pool':>10} {'by hand':>10} {'':<10}  ratio")
+def measure(report: Report) -> None:
+    """Time, memory and fairness; in virtual time, in which nothing is waited for."""
+    report.title("the pool", "pool", "by hand")
+
+    def run(function: Callable[..., Awaitable[None]], *arguments: Any) -> None:
+        trio.run(function, report, *arguments, clock=MockClock(autojump_threshold=0))
+
     for servers in (1, 8, 64):
         run(time_dispatch, servers)
     for servers in (1, 8, 64):
         run(time_runs, servers)
-    run(time_gaps)
-    for measure in (measure_queue, measure_growth, measure_fairness):
-        run(measure)
-
-
-def run(function: Callable[..., Awaitable[None]], *arguments: Any) -> None:
-    """Run one measurement, in virtual time, in which nothing is waited for."""
-    trio.run(function, *arguments, clock=MockClock(autojump_threshold=0))
-
-
-if __name__ == "__main__":
-    main()
+    for measured in (time_gaps, measure_queue, measure_growth, measure_fairness):
+        run(measured)

@@ -1,19 +1,13 @@
-"""What workflows cost, of 500, 1,000 and 2,000 nodes side by side: ``nox -s bench_workflows``.
+"""What workflows cost, of 2,000 nodes beside 500, and beside `json.loads` of the canvas file.
 
-Of each number there is also the growth from the first size to the last (4.0 is in proportion), and
-how often the barest that one can do with the canvas file, `json.loads`, goes into it. Times are
-those of the processor, and all that is measured takes turns: noise is the same to all of it.
+Times are those of the processor, and all that is measured takes turns.
 """
 
 from __future__ import annotations
 
-import argparse
 import gc
 import importlib
 import json
-import resource
-import statistics
-import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING, Any
@@ -26,11 +20,15 @@ from codegen.workflow_module import generate_workflow_module
 from comfy_trio import Workflow, validate
 from comfy_trio._canvas_prompt import convert_canvas
 
+from .measuring import output_of, peak_memory
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+
+    from .measuring import Report
 
 VERSION = "0.27.0"
-SIZES = (500, 1000, 2000)
+SIZES = (500, 2000)
 RUNS = 7
 BYPASSED = 10
 """Of so many nodes one is bypassed."""
@@ -183,8 +181,8 @@ def measures() -> dict[str, Callable[[Subject], object]]:
     }
 
 
-def timed(subjects: list[Subject], runs: int) -> Iterator[tuple[str, list[float]]]:
-    """Yield what was measured, with the median for each subject in milliseconds."""
+def timed(subjects: list[Subject], runs: int) -> dict[str, list[list[float]]]:
+    """The milliseconds that each measure took, for each subject, by round."""
     todo = measures()
     times: dict[str, list[list[float]]] = {what: [[] for _ in subjects] for what in todo}
     for attempt in range(runs + 1):
@@ -195,29 +193,29 @@ def timed(subjects: list[Subject], runs: int) -> Iterator[tuple[str, list[float]
                 measured(subject)
                 if attempt:  # the first one warms up
                     times[what][number].append(1000 * (time.process_time() - start))
-    for what, each in times.items():
-        yield what, [statistics.median(row) for row in each]
+    return times
 
 
-# --- tables ---------------------------------------------------------------------------------------
+# --- rows -----------------------------------------------------------------------------------------
 
 
-def print_sizes(title: str, shape: Callable[[int], dict[str, Any]], runs: int) -> None:
-    print(f"\n{title:<40}" + "".join(f"{size:>9}" for size in SIZES) + "  ms  growth   bare")
-    bare = 0.0
-    for what, row in timed([Subject.of(shape(size)) for size in SIZES], runs):
-        bare = bare or row[-1]
-        cells = "".join(f"{each:9.2f}" for each in row)
-        print(f"{what:<40}{cells}      {row[-1] / row[0]:6.1f} {row[-1] / bare:6.1f}", flush=True)
+def compare_sizes(report: Report, title: str, shape: Callable[[int], dict[str, Any]]) -> None:
+    """How the times grow with the size."""
+    few, many = (report.scaled(size, least=20 * (number + 1)) for number, size in enumerate(SIZES))
+    report.title(title, f"{many:,}", f"{few:,}")
+    times = timed([Subject.of(shape(few)), Subject.of(shape(many))], report.scaled(RUNS))
+    for what, (small, large) in times.items():
+        report.add(what, large, small, "ms", f"{many / few:.0f}: in proportion")
 
 
-def print_template(runs: int) -> None:
+def compare_template(report: Report) -> None:
+    """What is done with the largest template, beside reading it as JSON."""
     subject = Subject.of(largest_template())
-    print(f"{f'the largest template, {len(subject.prompt)} nodes':<40}{'':9}  ms    bare")
-    bare = 0.0
-    for what, [each] in timed([subject], runs):
-        bare = bare or each
-        print(f"{what:<40}{each:9.2f}      {each / bare:6.1f}", flush=True)
+    title = f"the largest template, {len(subject.prompt)} nodes"
+    report.title(title, "comfy_trio", "json.loads")
+    (_, [bare]), *others = timed([subject], report.scaled(RUNS)).items()
+    for what, [ours] in others:
+        report.add(f"{what}, template", ours, bare, "ms")
 
 
 # --- sizes that nobody has ------------------------------------------------------------------------
@@ -240,44 +238,30 @@ HUGE: dict[str, Callable[[], Subject]] = {
 }
 
 
-def peak() -> float:
-    """Return the most memory that this process has had, in MiB."""
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most / (2**20 if sys.platform == "darwin" else 2**10)
-
-
-def measure_huge(title: str, what: str) -> None:
-    """Print the milliseconds that something takes, and the MiB of the whole process."""
+def part(title: str, what: str) -> None:
+    """Print the milliseconds that something takes once, and the MiB of the whole process."""
     subject, measured = HUGE[title](), measures()[what]
     start = time.process_time()
     measured(subject)
-    print(1000 * (time.process_time() - start), peak())
+    print(1000 * (time.process_time() - start), peak_memory())
 
 
-def print_huge(title: str) -> None:
-    print(f"\n{title + ', once':<40}{'ms':>9}{'MiB, all':>9}")
-    for what in measures():
-        command = [sys.executable, __file__, "--huge", title, what]
-        done = subprocess.run(command, check=True, capture_output=True, text=True)
-        taken, memory = map(float, done.stdout.split())
-        print(f"{what:<40}{taken:9.0f}{memory:9.0f}", flush=True)
+def compare_huge(report: Report, title: str) -> None:
+    """Sizes that nobody has, once each, beside `json.loads`."""
+    report.title(f"{title}, once", "comfy_trio", "json.loads")
+    first, *others = measures()
+    bare, bare_memory = output_of("workflows", title, first)
+    for what in others:
+        taken, memory = output_of("workflows", title, what)
+        report.add(f"{what}, huge", [taken], [bare], "ms")
+        report.add("  memory of the process", [memory], [bare_memory], "MiB")
 
 
-def main(runs: int) -> None:
-    """Print the tables."""
-    print_template(runs)
-    print_sizes("a chain of nodes", chain, runs)
-    print_sizes(f"instances of a subgraph of {INSIDE} nodes", wide, runs)
-    for title in HUGE:
-        print_huge(title)
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--runs", type=int, default=RUNS, help="how often each is measured")
-    parser.add_argument("--huge", nargs=2, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.huge:
-        measure_huge(*options.huge)
-    else:
-        main(options.runs)
+def measure(report: Report) -> None:
+    """Reading, converting, judging and generating."""
+    compare_template(report)
+    compare_sizes(report, "a chain of nodes", chain)
+    compare_sizes(report, f"instances of a subgraph of {INSIDE} nodes", wide)
+    if report.scale == 1:
+        for title in HUGE:
+            compare_huge(report, title)

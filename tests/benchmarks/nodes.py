@@ -1,28 +1,28 @@
-"""What typed nodes cost, for a server of 800 nodes beside one of 5,000: ``nox -s bench_nodes``.
+"""What typed nodes cost, for a server of 5,000 nodes beside one of 800.
 
-The second is the first with made-up packs of 300 nodes each, copies under other names. Each number
-is measured for both in turns, so that a noisy machine is noisy to both.
+The larger is the smaller with made-up packs of 300 nodes each, copies under other names.
+``nox -s bench -- nodes`` needs mypy and pyright.
 """
 
 from __future__ import annotations
 
-import argparse
 import copy
 import json
-import os
-import resource
-import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from codegen.nodes import generate_package
 from codegen.package import write
 
-ROOT = Path(__file__).parent.parent
+from .measuring import ROOT, environment, output_of, peak_memory
+
+if TYPE_CHECKING:
+    from .measuring import Report
+
 SERVER = ROOT / "stubs" / "object_info-0.27.0.json"
 MANY = 5000
 PACK = 300
@@ -86,12 +86,12 @@ trio.run(main)
 '''
 
 
-def many_nodes(object_info: dict[str, Any]) -> dict[str, Any]:
+def many_nodes(object_info: dict[str, Any], count: int) -> dict[str, Any]:
     """Return the nodes of a server, and made-up packs of copies."""
     declared = dict(object_info)
     originals = list(object_info.items())
     number = 0
-    while len(declared) < MANY:
+    while len(declared) < count:
         class_type, original = originals[number % len(originals)]
         pack = number // PACK
         made_up = copy.deepcopy(original)
@@ -103,50 +103,36 @@ def many_nodes(object_info: dict[str, Any]) -> dict[str, Any]:
     return declared
 
 
-def generate(source: Path, directory: Path) -> None:
+def part(source: str, directory: str) -> None:
     """Generate a package and print the seconds and the MiB that it took; a process of its own."""
-    object_info = json.loads(source.read_bytes())
+    object_info = json.loads(Path(source).read_bytes())
     start = time.perf_counter()
     package = generate_package(object_info, generator_version="0", server_version="0")
-    write(directory, package.sources)
-    taken = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    print(taken, peak / (2**20 if sys.platform == "darwin" else 2**10))
+    write(Path(directory), package.sources)
+    print(time.perf_counter() - start, peak_memory())
 
 
 def timed(*command: str, path: Path) -> float:
     """Return the seconds that a command takes that finds packages at `path`."""
-    found = os.pathsep.join([str(path), str(ROOT)])
-    environment = {**os.environ, "PYTHONPATH": found, "MYPYPATH": str(path)}
+    variables = {**environment(path), "MYPYPATH": str(path)}
     start = time.perf_counter()
-    subprocess.run([sys.executable, *command], check=True, env=environment, stdout=subprocess.PIPE)
+    subprocess.run([sys.executable, *command], check=True, env=variables, stdout=subprocess.PIPE)
     return time.perf_counter() - start
 
 
-def report(what: str, times: list[list[float]], unit: str) -> None:
-    """Print the medians of both sides and their ratio."""
-    left, right = map(statistics.median, times)
-    print(f"{what:<52} {left:9.1f} {right:9.1f} {unit:<4} {right / left:6.2f}", flush=True)
-
-
-def time_generation(sources: list[Path], directories: list[Path]) -> None:
+def time_generation(report: Report, sources: list[Path], directories: list[Path]) -> None:
     times: list[list[float]] = [[], []]
     peaks: list[list[float]] = [[], []]
-    for _ in range(GENERATIONS):
+    for _ in range(report.scaled(GENERATIONS)):
         for side, (source, directory) in enumerate(zip(sources, directories, strict=True)):
-            command = [sys.executable, __file__, "--generate", str(source), str(directory)]
-            environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-            done = subprocess.run(
-                command, check=True, capture_output=True, text=True, env=environment
-            )
-            taken, peak = map(float, done.stdout.split())
+            taken, peak = output_of("nodes", source, directory)
             times[side].append(taken)
             peaks[side].append(peak)
-    report("generating and writing the package", times, "s")
-    report("peak memory of that", peaks, "MiB")
+    report.add("generating and writing the package", times[1], times[0], "s")
+    report.add("peak memory of that", peaks[1], peaks[0], "MiB")
 
 
-def time_imports(directories: list[Path]) -> None:
+def time_imports(report: Report, directories: list[Path]) -> None:
     for what, statement in (
         ("from comfy_nodes import KSampler", "from comfy_nodes import KSampler"),
         ("  of which import comfy_trio.graph", "import comfy_trio.graph"),
@@ -158,28 +144,28 @@ def time_imports(directories: list[Path]) -> None:
             "print(1000 * (time.perf_counter() - start))\n"
         )
         times: list[list[float]] = [[], []]
-        for attempt in range(IMPORTS + 1):
+        for attempt in range(report.scaled(IMPORTS) + 1):
             for side, directory in enumerate(directories):
-                environment = {**os.environ, "PYTHONPATH": f"{directory.parent}:{ROOT}"}
-                environment.pop("PYTHONDONTWRITEBYTECODE", None)
+                variables = environment(directory.parent)
+                variables.pop("PYTHONDONTWRITEBYTECODE", None)
                 done = subprocess.run(
                     [sys.executable, "-c", code],
                     check=True,
                     capture_output=True,
                     text=True,
-                    env=environment,
+                    env=variables,
                 )
                 if attempt:  # the first one compiles
                     times[side].append(float(done.stdout))
-        report(what, times, "ms")
+        report.add(what, times[1], times[0], "ms")
 
 
-def time_checkers(directories: list[Path], scratch: Path) -> None:
+def time_checkers(report: Report, directories: list[Path], scratch: Path) -> None:
     script = scratch / "script.py"
     script.write_text(SCRIPT)
     mypy: dict[str, list[list[float]]] = {"cold": [[], []], "warm": [[], []]}
     pyright: list[list[float]] = [[], []]
-    for attempt in range(CHECKS):
+    for attempt in range(report.scaled(CHECKS)):
         for side, directory in enumerate(directories):
             cache = f"--cache-dir={scratch / f'cache_{side}_{attempt}'}"
             for run in ("cold", "warm"):
@@ -197,31 +183,22 @@ def time_checkers(directories: list[Path], scratch: Path) -> None:
             )
             checker = ("-m", "pyright", "--pythonpath", sys.executable, "-p", str(settings))
             pyright[side].append(timed(*checker, path=directory.parent))
-    for run, times in mypy.items():
-        report(f"mypy --strict on a script of 50 lines, {run}", times, "s")
-    report("pyright strict on it, which keeps no cache", pyright, "s")
+    for run, (few, many) in mypy.items():
+        report.add(f"mypy --strict on a script of 50 lines, {run}", many, few, "s")
+    report.add("pyright strict on it, which keeps no cache", pyright[1], pyright[0], "s")
 
 
-def main() -> None:
-    """Print the table."""
+def measure(report: Report) -> None:
+    """Generation, imports and checkers."""
     object_info = json.loads(SERVER.read_bytes())
+    count = max(report.scaled(MANY), len(object_info) + PACK)
+    report.title("typed nodes", f"{count:,}", f"{len(object_info):,}")
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         few, many = scratch / "few.json", scratch / "many.json"
         few.write_text(json.dumps(object_info))
-        many.write_text(json.dumps(many_nodes(object_info)))
+        many.write_text(json.dumps(many_nodes(object_info, count)))
         directories = [scratch / "few" / "comfy_nodes", scratch / "many" / "comfy_nodes"]
-        print(f"{'':<52} {len(object_info):>9} {MANY:>9} {'':<4}  ratio")
-        time_generation([few, many], directories)
-        time_imports(directories)
-        time_checkers(directories, scratch)
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--generate", nargs=2, type=Path, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.generate:
-        generate(*options.generate)
-    else:
-        main()
+        time_generation(report, [few, many], directories)
+        time_imports(report, directories)
+        time_checkers(report, directories, scratch)

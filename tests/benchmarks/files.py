@@ -1,19 +1,15 @@
 """What large files cost: memory, which must not grow with them, and throughput.
 
-``nox -s bench_files`` sends and fetches 2 GiB to and from the embedded server in a process of its
-own; ``-- --url URL`` on another server, which must have been started with a ``--max-upload-size``
-of more than 2048. Each transfer has a fresh process, whose peak of memory is its own. Beside it, in
-turn, is the barest loop of httpx that does the same, and the same transfer of a small file.
+``nox -s bench -- files`` sends and fetches 2 GiB to and from the embedded server in a process of
+its own; with ``--url URL`` on another server, which must have been started with a
+``--max-upload-size`` of more than 2048. Each transfer has a fresh process, whose peak of memory
+is its own.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import re
-import resource
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -27,11 +23,15 @@ import trio
 
 from comfy_trio import open_comfy
 
+from .measuring import output_of, peak_memory
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine
 
+    from .measuring import Report
+
 SMALL, LARGE = 64 * 2**20, 2 * 2**30
-ROUNDS = 2
+ROUNDS = 3
 NAME = "bench.bin"
 FILE = {"filename": NAME, "subfolder": "", "type": "temp"}
 BOUNDARY = "comfy-trio-bench"
@@ -103,21 +103,11 @@ TRANSFERS: dict[str, Callable[[str, Path], Coroutine[Any, Any, None]]] = {
 }
 
 
-def run_transfer(name: str, url: str, path: Path) -> None:
-    """Run one, and print what it took."""
+def part(name: str, url: str, path: str) -> None:
+    """Run a transfer, and print the seconds and the MiB that it took."""
     start = time.perf_counter()
-    trio.run(TRANSFERS[name], url, path)
-    seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"seconds": seconds, "peak": peak}))
-
-
-def measure(name: str, url: str, path: Path) -> dict[str, float]:
-    """Run one in a fresh process, and return what it took."""
-    command = [sys.executable, __file__, "--transfer", name, "--url", url, "--path", str(path)]
-    output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    took: dict[str, float] = json.loads(output)
-    return took
+    trio.run(TRANSFERS[name], url, Path(path))
+    print(time.perf_counter() - start, peak_memory())
 
 
 # --- All of it ------------------------------------------------------------------------------------
@@ -151,55 +141,45 @@ def make_file(path: Path, size: int) -> None:
             file.write(block)
 
 
-async def compare(url: str, directory: Path) -> None:
-    """Transfer a small and a large file each way, and print a row for each way."""
+async def compare(report: Report, url: str, directory: Path) -> None:
+    """Transfer a small and a large file each way, in turns with bare httpx."""
     source, target = directory / "source.bin", directory / "target.bin"
-    took: dict[tuple[str, int], list[dict[str, float]]] = {}
-    for size in (SMALL, LARGE):
+    sizes = {"small": report.scaled(SMALL, least=2**20), "large": report.scaled(LARGE, least=2**20)}
+    rates: dict[str, list[float]] = {name: [] for name in TRANSFERS}
+    peaks: dict[tuple[str, str], list[float]] = {}
+    for label, size in sizes.items():
         make_file(source, size)
-        for _ in range(ROUNDS):
+        for _ in range(report.scaled(ROUNDS)):
             for name in TRANSFERS:
                 path = source if "upload" in name else target
-                result = await trio.to_thread.run_sync(measure, name, url, path)
-                took.setdefault((name, size), []).append(result)
+                took = await trio.to_thread.run_sync(output_of, "files", name, url, path)
+                seconds, peak = took
+                peaks.setdefault((name, label), []).append(peak)
+                if label == "large":
+                    rates[name].append(size / 1e6 / seconds)
                 if path is target:
-                    assert target.stat().st_size == size
+                    assert target.stat().st_size >= size - size % 2**20
                     target.unlink()
     source.unlink()
-    print(f"{'':<10} {'MB/s':>7} {'httpx':>7} {'ratio':>6}", end="")
-    print(f" {'peak, 64 MiB':>13} {'peak, 2 GiB':>12} {'ratio':>6} {'httpx, 2 GiB':>13}")
     for name in ("upload", "download"):
-        rates = [
-            LARGE / 1e6 / statistics.median(each["seconds"] for each in took[which, LARGE])
-            for which in (name, f"bare_{name}")
-        ]
-        small, large, bare = (
-            max(each["peak"] for each in took[which]) / 2**20
-            for which in ((name, SMALL), (name, LARGE), (f"bare_{name}", LARGE))
-        )
-        print(f"{name:<10} {rates[0]:7.0f} {rates[1]:7.0f} {rates[0] / rates[1]:6.2f}", end="")
-        print(
-            f" {small:9.1f} MiB {large:8.1f} MiB {large / small:6.3f} {bare:9.1f} MiB", flush=True
-        )
+        report.add(f"{name}, beside httpx", rates[name], rates[f"bare_{name}"], "MB/s")
+        what = f"peak of an {name}" if name == "upload" else f"peak of a {name}"
+        small, large = peaks[name, "small"], peaks[name, "large"]
+        report.add(f"{what}, 2 GiB beside 64 MiB", large, small, "MiB", "1.0: no growth")
+        report.add(f"{what}, beside httpx", large, peaks[f"bare_{name}", "large"], "MiB")
 
 
-async def main(url: str | None) -> None:
-    """Print the table."""
+async def run(report: Report) -> None:
+    """Measure, at the server that there is or at one of our own."""
     with tempfile.TemporaryDirectory() as directory:
-        if url is not None:
-            await compare(url, Path(directory))
+        if report.url is not None:
+            await compare(report, report.url, Path(directory))
             return
         async with embedded_server(f"{directory}/server") as embedded:
-            await compare(embedded, Path(directory))
+            await compare(report, embedded, Path(directory))
 
 
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--url", help="the server; default: the embedded one")
-    parser.add_argument("--transfer", choices=TRANSFERS, help=argparse.SUPPRESS)
-    parser.add_argument("--path", type=Path, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.transfer:
-        run_transfer(options.transfer, options.url, options.path)
-    else:
-        trio.run(main, options.url)
+def measure(report: Report) -> None:
+    """Files up and down, small and large, beside bare httpx."""
+    report.title("files", "comfy_trio", "beside")
+    trio.run(run, report)
