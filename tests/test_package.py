@@ -160,7 +160,14 @@ def test_the_sdist_has_what_its_tests_need(sdist: Path, tmp_path: Path) -> None:
     for name in tracked("comfy_trio", "codegen", "docs", "examples", "stubs", "tests"):
         if "/.hypothesis/" not in name:
             assert (root / name).is_file(), name
-    for name in ("README.md", "CHANGELOG.md", "LICENSE", "mkdocs.yml", "noxfile.py", "pyproject.toml"):
+    for name in (
+        "README.md",
+        "CHANGELOG.md",
+        "LICENSE",
+        "mkdocs.yml",
+        "noxfile.py",
+        "pyproject.toml",
+    ):
         assert (root / name).is_file(), name
     assert not (root / ".ci").exists()
 
