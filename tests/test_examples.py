@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from PIL import Image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,12 +18,19 @@ if TYPE_CHECKING:
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
-def run(name: str, *arguments: str, directory: Path | None = None, url: str = "") -> str:
+def run(
+    name: str,
+    *arguments: str,
+    directory: Path | None = None,
+    url: str = "",
+    path: Path | None = None,
+) -> str:
     """Run an example, and return what it prints."""
+    found = os.environ.get("PYTHONPATH", "") if path is None else str(path)
     done = subprocess.run(
         [sys.executable, str(EXAMPLES / name), *arguments],
         cwd=directory,
-        env={**os.environ, "COMFY_HOST": url},
+        env={**os.environ, "COMFY_HOST": url, "PYTHONPATH": found},
         capture_output=True,
         text=True,
         timeout=110,
@@ -61,6 +69,37 @@ def test_image_to_image_and_upscale(url: str, tmp_path: Path) -> None:
     told = run("upscale.py", "pictures", directory=tmp_path, url=url)
     assert len(told.splitlines()) == 2
     assert all(is_picture(tmp_path / line.split(" -> ")[1]) for line in told.splitlines())
+
+
+def test_inpaint(url: str, tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "photo.png")
+    mask = Image.new("RGB", (64, 64), "black")
+    mask.paste("white", (32, 0, 64, 64))
+    mask.save(tmp_path / "mask.png")
+    told = run("inpaint.py", "photo.png", "mask.png", "a", "balloon", directory=tmp_path, url=url)
+    with Image.open(tmp_path / told.strip()) as painted:
+        assert painted.getpixel((8, 8)) == (255, 0, 0)
+        assert painted.getpixel((56, 8)) != (255, 0, 0)
+
+
+def test_typed_graph(url: str, tmp_path: Path) -> None:
+    generate = [sys.executable, "-m", "comfy_trio", "codegen", "--url", url, "--out", "comfy_nodes"]
+    subprocess.run(generate, cwd=tmp_path, check=True, capture_output=True)
+    told = run("typed_graph.py", "a cat", directory=tmp_path, url=url, path=tmp_path)
+    saved, small = (tmp_path / line for line in told.splitlines())
+    with Image.open(saved) as picture, Image.open(small) as thumbnail:
+        assert (picture.size, thumbnail.size) == ((512, 512), (128, 128))
+
+
+def test_canvas(url: str, tmp_path: Path) -> None:
+    file = str(EXAMPLES / "workflows" / "canvas.json")
+    told = run("canvas.py", file, directory=tmp_path, url=url)
+    assert "   6 Prompt: text = 'a misty mountain lake at dawn'\n" in told
+    assert "ink_wash" not in told  # it is bypassed
+    told = run("canvas.py", file, "Prompt=a boat", directory=tmp_path, url=url)
+    made = tmp_path / told.strip()
+    assert is_picture(made)
+    assert "   6 Prompt: text = 'a boat'\n" in run("canvas.py", str(made), url=url)
 
 
 def test_live_previews(url: str, tmp_path: Path) -> None:
@@ -102,4 +141,4 @@ def test_pool_failover() -> None:
 def test_every_example_is_listed() -> None:
     listed = (EXAMPLES / "README.md").read_text(encoding="utf-8")
     for path in EXAMPLES.glob("*.py"):
-        assert f"`python examples/{path.name}" in listed
+        assert f"python examples/{path.name}" in listed

@@ -470,6 +470,43 @@ async def test_image_to_image(run: FakeRun) -> None:
     assert run.previews[-1] is not None
 
 
+def half_mask(size: tuple[int, int]) -> Masks:
+    """The right half."""
+    mask = Image.new("L", size, 0)
+    mask.paste(255, (size[0] // 2, 0, *size))
+    return Masks((mask,))
+
+
+@pytest.mark.parametrize("class_type", ["VAEEncodeForInpaint", "SetLatentNoiseMask"])
+async def test_inpainting(run: FakeRun, class_type: str) -> None:
+    source, mask, vae = images(RED, size=(64, 64)), half_mask((32, 32)), Model("v")
+    if class_type == "SetLatentNoiseMask":
+        plain = await value(run, "VAEEncode", pixels=source, vae=vae)
+        latent = await value(run, class_type, samples=plain, mask=mask)
+    else:
+        latent = await value(run, class_type, pixels=source, vae=vae, mask=mask, grow_mask_by=6)
+    painted = (await sampled(run, latent)).samples[0]
+    assert painted is not None
+    kept = painted.crop((0, 0, 24, 64))
+    assert kept.getcolors() == [(24 * 64, RED)]
+    anew = painted.crop((40, 0, 64, 64)).getcolors()
+    assert anew is None or RED not in [color for _, color in anew]
+    preview = run.previews[-1]
+    assert preview is not None
+    assert preview.getpixel((2, 2)) == RED
+
+
+async def test_what_is_to_be_inpainted_is_grown_and_forgotten(run: FakeRun) -> None:
+    source, mask = images(RED, size=(64, 64)), half_mask((64, 64))
+    inputs: dict[str, Any] = {"pixels": source, "vae": Model("v"), "mask": mask}
+    for grown in (0, 6):
+        latent = await value(run, "VAEEncodeForInpaint", grow_mask_by=grown, **inputs)
+        assert latent.samples[0].getpixel((31, 9)) == RED
+        assert latent.samples[0].getpixel((32, 9)) == (128, 128, 128)
+        assert latent.mask.getpixel((32 - grown // 2, 9)) == 255
+        assert latent.mask.getpixel((31 - grown // 2, 9)) == 0
+
+
 # Probes
 
 

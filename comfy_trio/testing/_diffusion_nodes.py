@@ -10,6 +10,7 @@ import random
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
+import attrs
 from PIL import Image, ImageFilter
 
 from ._node_type import RETITLED, NodeResult, NodeType
@@ -162,9 +163,22 @@ async def _sample(
             style=style,
         )
         painted = paint(brief)
-        pictures.append(painted if source is None else Image.blend(source, painted, denoise))
+        if source is not None:
+            painted = _where_masked(
+                latent_image.mask, Image.blend(source, painted, denoise), source
+            )
+        pictures.append(painted)
     await _show_steps(run, latent_image, pictures[0], seed, steps, denoise, seconds_per_step)
-    return NodeResult((Latent(latent_image.width, latent_image.height, tuple(pictures)),))
+    return NodeResult((attrs.evolve(latent_image, samples=tuple(pictures)),))
+
+
+def _where_masked(
+    mask: Image.Image | None, painted: Image.Image, source: Image.Image
+) -> Image.Image:
+    """Return what was painted, but what was there before outside of a mask."""
+    if mask is None:
+        return painted
+    return Image.composite(painted, source, resized(mask, painted.size))
 
 
 async def _show_steps(
@@ -185,7 +199,8 @@ async def _show_steps(
     start = resized(grain, target.size)
     source = latent.samples[0]
     if source is not None:
-        start = Image.blend(shrunk(source, LONGEST_PREVIEW), start, denoise)
+        before = shrunk(source, LONGEST_PREVIEW)
+        start = _where_masked(latent.mask, Image.blend(before, start, denoise), before)
     for step in range(1, steps + 1):
         await run.sleep(seconds_per_step)
         done = step / steps
@@ -199,11 +214,16 @@ async def _decode(_run: NodeRun, *, samples: Latent, vae: Model) -> NodeResult:
 
 
 async def _encode(_run: NodeRun, *, pixels: Images, vae: Model) -> NodeResult:
+    return NodeResult((encoded(pixels),))
+
+
+def encoded(pixels: Images) -> Latent:
+    """Return pictures as a latent, whose cells cut off what is too much, as on real servers."""
     width, height = (side // LATENT_SCALE for side in pixels.size)
     left = pixels.size[0] % LATENT_SCALE // 2
     top = pixels.size[1] % LATENT_SCALE // 2
     box = (left, top, left + width * LATENT_SCALE, top + height * LATENT_SCALE)
-    return NodeResult((Latent(width, height, tuple(frame.crop(box) for frame in pixels.frames)),))
+    return Latent(width, height, tuple(frame.crop(box) for frame in pixels.frames))
 
 
 def _sampler_inputs(samplers: list[str]) -> dict[str, list[Any]]:

@@ -10,6 +10,7 @@ from comfy_trio._validation import CustomValidation
 from ._diffusion_nodes import DEFAULT_SECONDS_PER_STEP, diffusion_nodes
 from ._file_nodes import FILE_NODES
 from ._image_nodes import IMAGE_NODES
+from ._inpainting_nodes import INPAINTING_NODES
 from ._node_type import InputFiles
 from ._probe_nodes import PROBE_NODES
 
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 def core_nodes(seconds_per_step: float = DEFAULT_SECONDS_PER_STEP) -> tuple[NodeType, ...]:
     """Every class the server has of itself, with another pace of the sampler."""
-    return (*FILE_NODES, *IMAGE_NODES, *diffusion_nodes(seconds_per_step), *PROBE_NODES)
+    painting = (*diffusion_nodes(seconds_per_step), *INPAINTING_NODES)
+    return (*FILE_NODES, *IMAGE_NODES, *painting, *PROBE_NODES)
 
 
 CORE_NODES: Final[tuple[NodeType, ...]] = core_nodes()

@@ -45,11 +45,13 @@ class Latent:
         width: In cells, of `LATENT_SCALE` pixels each.
         height: Likewise.
         samples: The pictures of the batch at full size; None where nothing is drawn yet.
+        mask: Where alone they are to be painted anew, in mode L at full size; None for all over.
     """
 
     width: int
     height: int
     samples: tuple[Image.Image | None, ...]
+    mask: Image.Image | None = None
 
     @property
     def pixel_size(self) -> tuple[int, int]:
