@@ -9,7 +9,7 @@ import nox
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_existing_virtualenvs = True
-nox.options.sessions = ["lint", "types", "codegen", "docs", "package", "tests"]
+nox.options.sessions = ["lint", "types", "codegen", "docs", "package", "browser", "tests"]
 
 ASYNC = re.compile(r"\b(async|await|trio)\b")
 PYPROJECT = nox.project.load_toml("pyproject.toml")
@@ -44,7 +44,7 @@ def lint(session: nox.Session) -> None:
     patterns = (
         "comfy_trio/**/*.py",
         "codegen/*.py",
-        "examples/*.py",
+        "examples/**/*.py",
         "tests/*.py",
         "tests/benchmarks/*.py",
     )
@@ -131,6 +131,13 @@ def docs(session: nox.Session) -> None:
         session.run("mkdocs", "serve", "--open")
     else:
         session.run("mkdocs", "build", "--strict")
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """The web service of the examples, in Chromium (on Debian: apt-get install chromium)."""
+    session.install(ALL_EXTRAS, *groups("browser"))
+    session.run("pytest", "-m", "browser", "tests/test_browser.py", *session.posargs)
 
 
 @nox.session

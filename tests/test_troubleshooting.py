@@ -61,7 +61,7 @@ async def a_link_to_nowhere(server: EmbeddedServer, comfy: Comfy) -> None:
 
 
 async def a_canvas_alone(server: EmbeddedServer, comfy: Comfy) -> None:
-    node = {"id": 1, "type": "EmptyImage", "mode": 0, "inputs": [], "outputs": []}
+    node: dict[str, Any] = {"id": 1, "type": "EmptyImage", "mode": 0, "inputs": [], "outputs": []}
     Workflow.from_json({"nodes": [{**node, "widgets_values": [8, 8, 1, 0]}], "links": []})
 
 
