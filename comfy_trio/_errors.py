@@ -66,6 +66,12 @@ class ComfyError(Exception):
 
     code: ClassVar[ErrorCode]
 
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if cls.__module__ == __name__:
+            # Where people find it: tracebacks tell of it before anybody has looked there.
+            cls.__module__ = "comfy_trio"
+
     def __init__(self, message: str) -> None:
         left_out = len(message) - MESSAGE_LENGTH
         if left_out > 0:

@@ -295,6 +295,17 @@ def test_public_names_say_where_they_are_found() -> None:
             assert callable(item)
 
 
+def test_tracebacks_tell_where_errors_are_found() -> None:
+    code = (
+        "from comfy_trio._errors import DisconnectedError\n"
+        "class Own(DisconnectedError): pass\n"
+        "assert Own.__module__ == '__main__'\n"
+        "raise DisconnectedError('gone')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.splitlines()[-1] == "comfy_trio.DisconnectedError: gone"
+
+
 def test_unknown_names() -> None:
     with pytest.raises(AttributeError, match="module 'comfy_trio' has no attribute 'nope'"):
         getattr(comfy_trio, "nope")  # noqa: B009  # checkers know that it is none
