@@ -49,6 +49,8 @@ class JobTracker:
         self.began: float = trio.current_time()
         self.accepted_at: float = math.inf
         """When it was known that the server has the job."""
+        self.over_at: float = math.inf
+        """When the server said that it is over, or that was found out."""
         self.last_heard: float = self.began
         self.witness: str | None = None
         """A job that the history held before this one was sent; no restart leaves it there."""
@@ -95,6 +97,7 @@ class JobTracker:
             for mailbox in self._mailboxes:
                 mailbox.close()
         if self.state.phase in LAST_PHASES:
+            self.over_at = min(self.over_at, trio.current_time())
             self._turn.set()
             self._wait_no_longer_for_the_post()
 

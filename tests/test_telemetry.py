@@ -125,8 +125,22 @@ async def test_a_job(autojump_clock: MockClock, server: EmbeddedServer, told: To
     assert count == 1
     by_class = told.metric("comfyui.node.duration", "comfyui.node.class_type")
     assert by_class.keys() == {(each,) for each in classes}
-    assert sum(total for _, total in by_class.values()) == pytest.approx(seconds, rel=0.2)
+    assert sum(total for _, total in by_class.values()) == pytest.approx(seconds, rel=0.3)
     assert [*told.metric("comfyui.jobs").values()] == [0]
+
+
+async def test_a_node_is_over_when_the_server_says_so(
+    autojump_clock: MockClock, server: EmbeddedServer, told: Told
+) -> None:
+    async with open_comfy(
+        server.url, transport=server.transport, telemetry=told.telemetry
+    ) as comfy:
+        server.faults.slow("GET /history/{prompt_id}", 7)
+        await comfy.run(prompts.image())
+    [(_, seconds)] = told.metric("comfyui.job.duration").values()
+    assert seconds >= 7
+    by_class = told.metric("comfyui.node.duration", "comfyui.node.class_type")
+    assert sum(total for _, total in by_class.values()) < 1
 
 
 async def test_a_job_that_fails(

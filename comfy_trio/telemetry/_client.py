@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, final
 
@@ -187,8 +188,11 @@ class JobTelemetry:
     def _end_node(self, now: float) -> None:
         if self._node is None:
             return
-        self._node.end()
+        # How the job ended may have taken long to read.
+        late = max(0.0, now - max(self._tracker.over_at, self._node_began))
+        self._node.end(time.time_ns() - round(late * 1e9))
         self._node = None
+        now -= late
         self._telemetry._meters.node_duration.record(
             now - self._node_began, {**self._place, "comfyui.node.class_type": self._node_class}
         )
