@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+
+    from playwright.sync_api import Locator, LocatorAssertions, Page
 
 pytestmark = pytest.mark.browser
 
@@ -62,8 +63,16 @@ def service(server: str) -> Iterator[str]:
         yield url
 
 
+def expect(locator: Locator) -> LocatorAssertions:
+    from playwright.sync_api import expect  # which only these tests need
+
+    return expect(locator)
+
+
 @pytest.fixture
 def page(service: str) -> Iterator[Page]:
+    from playwright.sync_api import sync_playwright
+
     chromium = shutil.which("chromium")
     assert chromium is not None, "these tests drive Chromium: apt-get install chromium"
     with sync_playwright() as playwright:
