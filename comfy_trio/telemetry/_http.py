@@ -42,15 +42,14 @@ class TracedTransport:
         address: ServerAddress,
         mask: Callable[[str], str],
     ) -> None:
+        self.telemetry = telemetry
+        self.address = address
+        self.mask = mask
         self._transport = transport
-        self._telemetry = telemetry
-        self._address = address
-        self._mask = mask
 
     def http_transport(self) -> httpx.AsyncBaseTransport:
         """See `Transport.http_transport`."""
-        http = self._transport.http_transport()
-        return TracedHttp(http, self._telemetry, self._address, self._mask)
+        return TracedHttp(self._transport.http_transport(), self)
 
     def open_websocket(
         self, url: str, *, headers: Sequence[tuple[str, str]], max_message_size: int
@@ -67,20 +66,14 @@ class TracedHttp(httpx.AsyncBaseTransport):
 
     Args:
         transport: The other one.
-        telemetry, address, mask: See `TracedTransport`.
+        way: Where it leads, and whom to tell.
     """
 
-    def __init__(
-        self,
-        transport: httpx.AsyncBaseTransport,
-        telemetry: OpenTelemetry,
-        address: ServerAddress,
-        mask: Callable[[str], str],
-    ) -> None:
+    def __init__(self, transport: httpx.AsyncBaseTransport, way: TracedTransport) -> None:
         self._transport = transport
-        self._telemetry = telemetry
-        self._mask = mask
-        self._home = httpx.URL(str(address))
+        self._telemetry = way.telemetry
+        self._mask = way.mask
+        self._home = httpx.URL(str(way.address))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request, and return when the head of its reply is there."""
