@@ -24,6 +24,7 @@ if TYPE_CHECKING:
             # In the bare side trio-websocket leaves open a socket whose other end was closed.
             marks=pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
         ),
+        ("telemetry", 2),
         ("pool", 12),
         ("files", 6),
         ("workflows", 32),

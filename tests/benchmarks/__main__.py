@@ -8,7 +8,7 @@ from pathlib import Path
 
 from .measuring import Report
 
-NAMES = ("client", "pool", "files", "workflows", "nodes")
+NAMES = ("client", "telemetry", "pool", "files", "workflows", "nodes")
 
 
 def main() -> None:
