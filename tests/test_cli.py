@@ -9,6 +9,7 @@ import io
 import logging
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -37,6 +38,7 @@ from comfy_trio import (
     open_comfy,
 )
 from comfy_trio.__main__ import main
+from comfy_trio._cli._app import app
 from comfy_trio._cli._demo import DemoOptions, run_demo
 from comfy_trio._cli._job_display import JobView, open_job_display
 from comfy_trio._cli._screen import Screen
@@ -526,3 +528,19 @@ async def test_a_second_ctrl_c_does_not_wait_for_the_server(tmp_path: Path) -> N
         process.send_signal(signal.SIGINT)
         assert await process.wait() == 130
         assert server.statistics().running == 1
+
+
+COMMANDS = sorted(name for name in app if not name.startswith("-"))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_has_examples_that_can_be_typed(name: str) -> None:
+    command = app[name]
+    examples = [
+        line.removeprefix("comfy-trio ")
+        for line in (command.help_epilogue or "").splitlines()
+        if line.startswith("comfy-trio ")
+    ]
+    assert examples or name == "smoke"  # whose options are variables of the environment
+    for example in examples:
+        app.parse_args(shlex.split(example), exit_on_error=False, print_error=False)
