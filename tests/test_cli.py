@@ -530,10 +530,10 @@ async def test_a_second_ctrl_c_does_not_wait_for_the_server(tmp_path: Path) -> N
         assert server.statistics().running == 1
 
 
-COMMANDS = sorted(name for name in app if not name.startswith("-"))
+NAMES = sorted(name for name in app if not name.startswith("-"))
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", NAMES)
 def test_help_has_examples_that_can_be_typed(name: str) -> None:
     command = app[name]
     examples = [
