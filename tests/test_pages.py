@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 from pages import PAGES, ROOT, Block, agrees, blocks_of, read_page
-from test_exports import NAMESPACES, public_items
+from test_exports import LAYER_OF, NAMESPACES, public_items
 from test_types import run_mypy
 
 from comfy_trio.testing import open_embedded_server
@@ -112,6 +112,13 @@ def test_every_public_name_has_its_place_in_the_reference() -> None:
     listed = Counter(re.findall(r"^::: (comfy_trio[\w.]*)$", text, re.MULTILINE))
     public = {f"{module}.{name}" for module in NAMESPACES for name, _ in public_items(module)}
     assert listed == Counter(public)
+
+
+def test_the_layers_are_drawn_as_they_are() -> None:
+    drawing = read_page(ROOT / "docs" / "architecture.md")[0].text
+    layers = [LAYER_OF[name] for name in re.findall(r"\b_\w+", drawing)]
+    assert layers == sorted(layers, reverse=True)
+    assert {*layers} == {*LAYER_OF.values()} - {LAYER_OF["testing"]}
 
 
 PAGE = """
