@@ -131,6 +131,7 @@ def docs(session: nox.Session) -> None:
         session.run("mkdocs", "serve", "--open")
     else:
         session.run("mkdocs", "build", "--strict")
+        session.run("pytest", "-m", "site", "tests/test_site.py")
 
 
 @nox.session

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from .telemetry import OpenTelemetry
 
 Runnable: TypeAlias = "Whole | OutputNode[Any]"
+"""What can be run: a workflow in any form, or an output node of typed ones."""
 
 DEFAULT_MAX_MESSAGE_SIZE = 256 * 2**20
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Headers: TypeAlias = "Sequence[tuple[str, str]]"
+"""Names and values of HTTP headers, in order."""
 
 FORBIDDEN_HEADERS = frozenset({"host", "origin", "content-length", "transfer-encoding"})
 """Headers that would break a request. ComfyUI refuses an Origin that is not its own address."""

@@ -65,6 +65,7 @@ class ComfyError(Exception):
     """Base of everything that this library raises on purpose."""
 
     code: ClassVar[ErrorCode]
+    """What programs may rely on, whatever becomes of a message. One for each class."""
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()

@@ -29,6 +29,7 @@ AssetSort: TypeAlias = Literal["created_at", "updated_at", "name", "size", "last
 """What pages of assets can be sorted by."""
 
 Order: TypeAlias = Literal["desc", "asc"]
+"""Falling or rising."""
 
 _ASSET = "an asset"
 _PAGE = "a page of assets"
