@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
@@ -16,6 +17,9 @@ from pages import PAGES, ROOT, Block, agrees, blocks_of, read_page
 from test_exports import LAYER_OF, NAMESPACES, public_items
 from test_types import run_mypy
 
+from comfy_trio._capabilities import SINCE, parse_release
+from comfy_trio._failover import Verdict
+from comfy_trio._state import Phase
 from comfy_trio.testing import open_embedded_server
 
 if TYPE_CHECKING:
@@ -119,6 +123,47 @@ def test_the_layers_are_drawn_as_they_are() -> None:
     layers = [LAYER_OF[name] for name in re.findall(r"\b_\w+", drawing)]
     assert layers == sorted(layers, reverse=True)
     assert {*layers} == {*LAYER_OF.values()} - {LAYER_OF["testing"]}
+
+
+def cells_of(page: str, section: str) -> list[list[str]]:
+    """The cells of the first table in a section of a page, without its head."""
+    text = (ROOT / "docs" / page).read_text(encoding="utf-8").partition(f"{section}\n")[2]
+    table = text[text.index("\n|") :].strip().partition("\n\n")[0]
+    return [row.strip("| ").split(" | ") for row in table.splitlines()[2:]]
+
+
+def test_the_map_names_modules_that_there_are() -> None:
+    rows = cells_of("architecture.md", "# How it is built")
+    names = {name for _, where in rows for name in re.findall(r"`(_\w+)`", where)}
+    assert len(names) > 30
+    assert names <= LAYER_OF.keys()
+
+
+def test_the_phases_of_a_job_are_those_that_there_are() -> None:
+    rows = cells_of("architecture.md", "## The life of a job")
+    assert [name for name, _, _ in rows] == [phase.value for phase in Phase]
+
+
+def test_the_verdicts_are_those_that_there_are() -> None:
+    rows = cells_of("architecture.md", "## The pool")
+    told = {name: (elsewhere, counts) for name, _, elsewhere, counts in rows}
+    said = ("no", "yes")
+    assert told == {each: (said[each.may_go_elsewhere], said[each.counts]) for each in Verdict}
+
+
+def test_the_sessions_are_those_that_there_are() -> None:
+    chores = (ROOT / "noxfile.py").read_text(encoding="utf-8")
+    [default] = re.findall(r"^nox.options.sessions = (.*)$", chores, re.MULTILINE)
+    rows = cells_of("contributing.md", "# Contributing")
+    assert [name.strip("`") for name, _ in rows] == ast.literal_eval(default)
+    text = (ROOT / "docs" / "contributing.md").read_text(encoding="utf-8")
+    sessions = re.findall(r"^@nox\.session.*\ndef (\w+)", chores, re.MULTILINE)
+    assert {*sessions} <= {*re.findall(r"`(\w+)`", text)}
+
+
+def test_what_differs_between_servers_is_what_is_known() -> None:
+    rows = cells_of("protocol.md", "## What differs between servers")
+    assert {name.strip("`"): parse_release(since) for since, name, _ in rows} == SINCE
 
 
 PAGE = """
