@@ -496,6 +496,15 @@ async def test_inpainting(run: FakeRun, class_type: str) -> None:
     assert preview.getpixel((2, 2)) == RED
 
 
+async def test_a_mask_where_nothing_is_drawn_yet(run: FakeRun) -> None:
+    empty = await value(run, "EmptyLatentImage", width=64, height=64)
+    latent = await value(run, "SetLatentNoiseMask", samples=empty, mask=half_mask((64, 64)))
+    painted = (await sampled(run, latent)).samples[0]
+    assert painted is not None
+    assert painted.crop((0, 0, 32, 64)).getcolors() == [(32 * 64, (128, 128, 128))]
+    assert painted.crop((32, 0, 64, 64)).getcolors() is None
+
+
 async def test_what_is_to_be_inpainted_is_grown_and_forgotten(run: FakeRun) -> None:
     source, mask = images(RED, size=(64, 64)), half_mask((64, 64))
     inputs: dict[str, Any] = {"pixels": source, "vae": Model("v"), "mask": mask}

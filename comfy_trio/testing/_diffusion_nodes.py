@@ -36,6 +36,9 @@ LONGEST_PREVIEW: Final = 512
 
 DEFAULT_SECONDS_PER_STEP: Final = 0.05
 
+GREY: Final = (128, 128, 128)
+"""What is seen where nothing is drawn."""
+
 _SAMPLERS_0_3: Final = [
     "euler",
     "euler_cfg_pp",
@@ -164,21 +167,18 @@ async def _sample(
         )
         painted = paint(brief)
         if source is not None:
-            painted = _where_masked(
-                latent_image.mask, Image.blend(source, painted, denoise), source
-            )
-        pictures.append(painted)
+            painted = Image.blend(source, painted, denoise)
+        pictures.append(_where_masked(latent_image, painted, source))
     await _show_steps(run, latent_image, pictures[0], seed, steps, denoise, seconds_per_step)
     return NodeResult((attrs.evolve(latent_image, samples=tuple(pictures)),))
 
 
-def _where_masked(
-    mask: Image.Image | None, painted: Image.Image, source: Image.Image
-) -> Image.Image:
-    """Return what was painted, but what was there before outside of a mask."""
-    if mask is None:
+def _where_masked(latent: Latent, painted: Image.Image, before: Image.Image | None) -> Image.Image:
+    """Return what was painted, but what was there before outside of the latent's mask."""
+    if latent.mask is None:
         return painted
-    return Image.composite(painted, source, resized(mask, painted.size))
+    before = before or Image.new("RGB", painted.size, GREY)
+    return Image.composite(painted, before, resized(latent.mask, painted.size))
 
 
 async def _show_steps(
@@ -198,9 +198,10 @@ async def _show_steps(
     )
     start = resized(grain, target.size)
     source = latent.samples[0]
-    if source is not None:
-        before = shrunk(source, LONGEST_PREVIEW)
-        start = _where_masked(latent.mask, Image.blend(before, start, denoise), before)
+    before = source and shrunk(source, LONGEST_PREVIEW)
+    if before is not None:
+        start = Image.blend(before, start, denoise)
+    start = _where_masked(latent, start, before)
     for step in range(1, steps + 1):
         await run.sleep(seconds_per_step)
         done = step / steps
@@ -209,7 +210,7 @@ async def _show_steps(
 
 
 async def _decode(_run: NodeRun, *, samples: Latent, vae: Model) -> NodeResult:
-    grey = Image.new("RGB", samples.pixel_size, (128, 128, 128))
+    grey = Image.new("RGB", samples.pixel_size, GREY)
     return NodeResult((Images(tuple(sample or grey for sample in samples.samples)),))
 
 

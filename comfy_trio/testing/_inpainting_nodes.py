@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 from PIL import Image, ImageFilter
 
-from ._diffusion_nodes import encoded
+from ._diffusion_nodes import GREY, encoded
 from ._node_type import RETITLED, NodeResult, NodeType
 from ._pixels import resized, toned
 from ._values import Images, Latent, Masks, Model
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
     from ._node_type import NodeRun
 
-GREY: Final = (128, 128, 128)
-"""What a picture is where it is to be painted anew."""
 MOVED: Final[Mapping[tuple[int, ...], Mapping[str, Any]]] = {RETITLED: {"category": "model/latent"}}
 
 
