@@ -137,6 +137,8 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def browser(session: nox.Session) -> None:
     """The web service of the examples, in Chromium (on Debian: apt-get install chromium)."""
+    if shutil.which("chromium") is None:
+        session.error("there is no chromium; on Debian: apt-get install chromium")
     session.install(ALL_EXTRAS, *groups("browser"))
     session.run("pytest", "-m", "browser", "tests/test_browser.py", *session.posargs)
 

@@ -140,5 +140,5 @@ def test_pool_failover() -> None:
 
 def test_every_example_is_listed() -> None:
     listed = (EXAMPLES / "README.md").read_text(encoding="utf-8")
-    for path in EXAMPLES.glob("*.py"):
-        assert f"python examples/{path.name}" in listed
+    for path in EXAMPLES.rglob("*.py"):
+        assert f"python examples/{path.relative_to(EXAMPLES).as_posix()}" in listed

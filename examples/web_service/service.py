@@ -14,6 +14,7 @@ import argparse
 import base64
 import json
 import mimetypes
+import os
 import signal
 from contextlib import aclosing
 from functools import partial
@@ -216,7 +217,8 @@ async def main(urls: list[str], workflow: Workflow, input_path: str, address: st
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Draw what visitors of a page ask for.")
-    parser.add_argument("urls", nargs="*", default=["http://127.0.0.1:8188"], metavar="SERVER")
+    host = os.environ.get("COMFY_HOST") or "http://127.0.0.1:8188"
+    parser.add_argument("urls", nargs="*", default=[host], metavar="SERVER")
     parser.add_argument("--bind", default="127.0.0.1:8000", metavar="HOST:PORT")
     parser.add_argument("--workflow", type=Path, default=WORKFLOW, metavar="FILE")
     parser.add_argument("--input", default="6.inputs.text", metavar="PATH")
