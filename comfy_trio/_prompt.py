@@ -7,7 +7,7 @@ Everything here works on plain JSON. A link is a list of a node id (a string) an
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 
 from ._canvas import is_canvas
 from ._errors import WorkflowError, describe_node
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from ._util import JSONObject
+
+T = TypeVar("T")
 
 CANDIDATES_SHOWN = 20
 
@@ -65,6 +67,24 @@ def own_prompt(value: object) -> JSONObject:
         return copy_json(prompt)
     except RecursionError:
         raise WorkflowError("the prompt is nested deeper than that of any workflow") from None
+
+
+def own_value(value: T, asked_by: str) -> T:
+    """Return a deep copy of a value that somebody else may change.
+
+    Args:
+        value: The value.
+        asked_by: What the error begins with.
+
+    Raises:
+        WorkflowError: it is nested deeper than any of a workflow.
+    """
+    try:
+        return copy_json(value)
+    except RecursionError:
+        raise WorkflowError(
+            f"{asked_by}: the value is nested deeper than any of a workflow"
+        ) from None
 
 
 def canvas_error(source: str) -> WorkflowError:
@@ -198,7 +218,7 @@ def replace_value(
         asked_by: What the error begins with.
 
     Raises:
-        WorkflowError: a class type is not a string.
+        WorkflowError: a class type is not a string, or the value is nested too deeply.
     """
     node_id, part, name = place
     node: JSONObject = prompt[node_id]
@@ -208,7 +228,7 @@ def replace_value(
                 f"{asked_by}: a class_type is a string, not {value!r:.100}", node_id=node_id
             )
         return {**node, "class_type": value}
-    return {**node, part: {**as_object(node.get(part)), name: copy_json(value)}}
+    return {**node, part: {**as_object(node.get(part)), name: own_value(value, asked_by)}}
 
 
 def list_nodes(prompt: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ import attrs
 from ._errors import NodeErrors, WorkflowError
 from ._replies import post
 from ._secrets import API_KEY
-from ._util import is_object
+from ._util import copy_json, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -111,7 +111,7 @@ def _own_extra_data(value: object) -> JSONObject:
     if not isinstance(value, Mapping):
         raise WorkflowError(f"extra_data is a mapping, not a {type(value).__name__}")
     try:
-        text = json.dumps(dict(cast("Mapping[str, Any]", value)), allow_nan=False)
+        text = json.dumps(copy_json(dict(cast("Mapping[str, Any]", value))), allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise WorkflowError(f"extra_data holds what JSON cannot ({type(error).__name__})") from None
     place: JSONObject = json.loads(text)

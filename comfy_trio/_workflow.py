@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any, Self, final, overload
 from ._attachments import Attachments, uploads_into
 from ._errors import WorkflowError
 from ._find import find_node, find_nodes
-from ._prompt import check_prompt, name_node, own_prompt, replace_value, split_path, unknown_node
+from ._prompt import (
+    check_prompt,
+    name_node,
+    own_prompt,
+    own_value,
+    replace_value,
+    split_path,
+    unknown_node,
+)
 from ._prompt_json import write_json
 from ._queue_time import expand_prompt
 from ._structure_hash import structure_hash
@@ -307,7 +315,13 @@ class Workflow:
             WorkflowError: there is no such node.
         """
         batch = {nodes: inputs or {}} if isinstance(nodes, str) else nodes
-        copied = {node_id: copy_json(dict(values)) for node_id, values in batch.items()}
+        copied = {
+            node_id: {
+                name: own_value(value, f"batch_inputs({node_id!r}, ...)")
+                for name, value in dict(values).items()
+            }
+            for node_id, values in batch.items()
+        }
         for node_id in copied:
             self._node(node_id, "batch_inputs")
         for node_id, values in copied.items():
@@ -482,7 +496,8 @@ class Workflow:
                 )
 
     def _set_input(self, node_id: str, name: str, value: object) -> None:
-        self._prompt[node_id]["inputs"][name] = copy_json(value)
+        asked_by = f"input({node_id!r}, {name!r}, ...)"
+        self._prompt[node_id]["inputs"][name] = own_value(value, asked_by)
         self._attachments.detach(node_id, name)
 
     def _canvas_of(self, prompt: JSONObject) -> JSONObject | None:

@@ -27,6 +27,7 @@ from comfy_trio import (
 from comfy_trio._state import JobPlan
 from comfy_trio._submission import check_options, prompt_request
 from comfy_trio._targets import nodes_left_out
+from comfy_trio._util import MOST_LEVELS
 from comfy_trio.testing import open_embedded_server
 
 if TYPE_CHECKING:
@@ -100,6 +101,14 @@ def test_extra_data_goes_over_the_clients() -> None:
     body = sent({**theirs, "comfy_org_api_key": KEY}, extra_data=ours)
     assert body == {"extra_data": {"a": 2, "api_key_comfy_org": KEY}}
     assert ours == {"api_key_comfy_org": "ours", "a": 1}
+
+
+def test_extra_data_that_is_nested_too_deeply() -> None:
+    value: list[Any] = []
+    for _ in range(MOST_LEVELS):
+        value = [value]
+    with pytest.raises(WorkflowError, match=r"holds what JSON cannot \(RecursionError\)"):
+        check_options({"extra_data": {"x": value}}, "run")
 
 
 def test_the_canvas_is_sent_along_unless_there_is_another() -> None:

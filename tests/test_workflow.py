@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from comfy_trio import PromptBuilder, Workflow, WorkflowError, validate
 from comfy_trio._prompt import find_cycle
+from comfy_trio._util import MOST_LEVELS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def prompt() -> dict[str, Any]:
@@ -223,9 +226,7 @@ def test_what_python_passes_for_a_prompt(value: Any) -> None:
 
 
 def test_texts_that_are_nested_too_deeply() -> None:
-    # What Python's json just reads, and what can no longer be copied; newer ones read more.
-    depth = 800 if sys.version_info < (3, 12) else 1200
-    deep = "[" * depth + "]" * depth
+    deep = "[" * 800 + "]" * 800
     node = f'{{"class_type": "A", "inputs": {{"x": {deep}}}}}'
     with pytest.raises(WorkflowError, match="nested deeper than"):
         Workflow.from_json(f'{{"1": {node}}}')
@@ -238,6 +239,40 @@ def test_texts_that_are_nested_too_deeply() -> None:
     value.append(value)
     with pytest.raises(WorkflowError, match="nested deeper than"):
         Workflow({"1": {"class_type": "A", "inputs": {"x": value}}})
+
+
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+CHANGES: dict[str, Callable[[Workflow, Any], object]] = {
+    "set": lambda workflow, value: workflow.set("3.inputs.steps", value),
+    "input": lambda workflow, value: workflow.input("3", "steps", value),
+    "batch_inputs": lambda workflow, value: workflow.batch_inputs("3", {"steps": value}),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_values_that_are_nested_too_deeply(change: Callable[[Workflow, Any], object]) -> None:
+    """The same on any Python: it is servers that cannot follow."""
+    workflow = Workflow(prompt())
+    with pytest.raises(WorkflowError, match="the value is nested deeper than any of a workflow"):
+        change(workflow, nested(MOST_LEVELS + 1))
+    assert workflow.to_dict() == prompt()
+    change(workflow, nested(MOST_LEVELS - 3))  # a prompt has three levels itself
+    workflow.copy()
+    change(workflow, nested(MOST_LEVELS))
+    with pytest.raises(WorkflowError, match="the prompt is nested deeper than"):
+        workflow.copy()
+
+
+def test_values_of_a_builder_that_are_nested_too_deeply() -> None:
+    builder = PromptBuilder[str, str](prompt(), inputs={"x": "3.inputs.steps"}, outputs={})
+    with pytest.raises(WorkflowError, match="the value is nested deeper than any of a workflow"):
+        builder.input("x", nested(MOST_LEVELS + 1))
 
 
 def test_what_is_no_json(tmp_path: Path) -> None:

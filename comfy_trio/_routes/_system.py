@@ -8,7 +8,7 @@ import attrs
 
 from .._capabilities import Capabilities, flags_of, parse_release
 from .._replies import get, post, require_object, unexpected
-from .._util import as_object, is_list, is_object
+from .._util import as_object, copy_json, is_list, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,7 +46,12 @@ def read_features(reply: Reply) -> Features:
     """
     if reply.status in {404, 405}:
         return {}
-    return cast("Features", require_object(reply, "the features of the server"))
+    expected = "the features of the server"
+    features = require_object(reply, expected)
+    try:
+        return cast("Features", copy_json(features))  # as those who ask for them get them
+    except RecursionError:
+        raise unexpected(reply, expected) from None
 
 
 def has_feature(features: Mapping[str, Any], name: str) -> bool:
