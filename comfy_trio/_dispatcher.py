@@ -24,6 +24,7 @@ from ._pick import pick
 from ._pool_endings import cancellation, failure, interruption, unseen_end, unsupported
 from ._pool_events import (
     JobAdded,
+    JobReturned,
     JobSucceeded,
     JobsWaiting,
     PoolIdle,
@@ -222,6 +223,7 @@ class Dispatcher:
             self._settle_cancelled(ticket, None)
         else:
             self.retries += 1
+            self._tell(ticket, JobReturned(ticket.job_id, attempt.seat.server_id, len(ticket.past)))
             self._return(ticket)
         self.reconsider()
 

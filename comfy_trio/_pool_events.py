@@ -154,6 +154,21 @@ class JobStarted:
 
 
 @attrs.frozen
+class JobReturned:
+    """An attempt at a job was broken off, because its server is removed: the job waits again.
+
+    It is over there, or never came to be.
+
+    Args:
+        attempt: Which attempt, from 1.
+    """
+
+    job_id: int
+    server_id: str
+    attempt: int
+
+
+@attrs.frozen
 class JobSucceeded:
     """A job has its result."""
 
@@ -216,6 +231,7 @@ PoolEvent: TypeAlias = (
     | JobAdded
     | JobsWaiting
     | JobStarted
+    | JobReturned
     | JobSucceeded
     | JobFailed
     | JobInterrupted
@@ -223,7 +239,7 @@ PoolEvent: TypeAlias = (
 )
 """Everything that `Pool.events` yields."""
 
-JobMilestone: TypeAlias = JobStarted | JobSucceeded | JobFailed | JobInterrupted
+JobMilestone: TypeAlias = JobStarted | JobReturned | JobSucceeded | JobFailed | JobInterrupted
 """What the pool itself tells of a job that it has taken in."""
 PoolJobEvent: TypeAlias = "JobEvent | JobMilestone"
 """Everything that `PoolJob.events` yields."""

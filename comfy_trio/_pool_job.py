@@ -119,6 +119,9 @@ class Attempt:
         if self.recorder is None:
             return None
         ticket, last = self.ticket, self.ticket.past[-1]
+        ended = trio.current_time()
+        if self.tracker is not None:  # how it ended may have taken long to read
+            ended = min(ended, self.tracker.over_at)
         return self.recorder.profile(
             job_id=ticket.job_id,
             server_id=last.server_id,
@@ -126,7 +129,7 @@ class Attempt:
             attempts=len(ticket.past),
             succeeded=last.error is None,
             added=ticket.added,
-            ended=trio.current_time(),
+            ended=ended,
             is_function=not isinstance(ticket.work, Workflow),
             cached=self.tracker.state.cached if self.tracker is not None else (),
         )
@@ -295,7 +298,8 @@ class PoolJob(Generic[T], metaclass=NoPublicConstructor):
         """Return an iterator over what the job tells, from its attempt of now to its end.
 
         Each attempt begins with `JobStarted` and goes on with what a `Job` tells, without its end:
-        that is a `JobFailed` if the job is run again. The last event is `JobSucceeded`, or
+        that is a `JobFailed` if the job is run again, or a `JobReturned` if its server is removed.
+        The last event is `JobSucceeded`, or
         `JobFailed` without ``will_retry``, or `JobInterrupted`; no iterator misses it. A job that
         is over already tells no more than that.
 

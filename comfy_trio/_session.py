@@ -119,7 +119,7 @@ class Session:
         self._observers: list[SessionObserver] = []
         if options.telemetry is not None:
             self._telemetry = options.telemetry._of_client(
-                address, options.client_id, options.secrets.mask
+                address, options.client_id, self.door.secrets.mask
             )
             self._transport = self._telemetry.traced(options.transport)
             self.observe(self._telemetry)

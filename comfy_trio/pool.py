@@ -3,6 +3,7 @@
 from ._pool_events import JobAdded as JobAdded
 from ._pool_events import JobFailed as JobFailed
 from ._pool_events import JobInterrupted as JobInterrupted
+from ._pool_events import JobReturned as JobReturned
 from ._pool_events import JobStarted as JobStarted
 from ._pool_events import JobSucceeded as JobSucceeded
 from ._pool_events import JobsWaiting as JobsWaiting

@@ -25,7 +25,7 @@ from comfy_trio import (
     open_comfy,
     open_pool,
 )
-from comfy_trio.pool import ServerLogged
+from comfy_trio.pool import JobReturned, JobStarted, ServerLogged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -387,11 +387,17 @@ async def test_removing_a_server_at_once_runs_its_job_elsewhere(autojump_clock: 
     async with open_farm("ab") as farm, open_pool_of(farm) as pool:
         await trio.sleep(1)
         job = await pool.submit(prompts.slow(50), max_retries=0)
+        events = pool.events()
         await trio.sleep(1)
         await pool.remove("a", drain=False)
         assert farm["a"].statistics().running == farm["a"].statistics().sockets == 0
         await job.wait()
         assert [each.server_id for each in job.attempts] == ["a", "b"]
+        told = [await anext(events) for _ in range(5)]
+        assert [event for event in told if isinstance(event, JobReturned | JobStarted)] == [
+            JobReturned(job.job_id, "a", 1),
+            JobStarted(job.job_id, "b", 2),
+        ]
         await pool.add(farm.member("a"))
         await pool.run(prompts.image(), include="a")
 

@@ -101,6 +101,15 @@ async def test_profiles_of_a_pool(autojump_clock: MockClock) -> None:
         assert len(pool.profiles()) == 4
 
 
+async def test_reading_how_a_job_ended_is_no_part_of_it(autojump_clock: MockClock) -> None:
+    async with open_farm("a") as farm, open_pool_of(farm, profiles=1) as pool:
+        farm["a"].faults.slow("GET /history/{prompt_id}", 7)
+        await pool.run(prompts.slow(10))
+        (profile,) = pool.profiles()
+        assert profile.executed == pytest.approx(1.0, abs=0.2)
+        assert sum(node.seconds for node in profile.nodes) == pytest.approx(1.0, abs=0.2)
+
+
 async def test_no_profiles_unless_asked_for(autojump_clock: MockClock) -> None:
     async with open_farm("a") as farm, open_pool_of(farm) as pool:
         job = await pool.submit(prompts.image())

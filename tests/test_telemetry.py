@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any, Never, cast
@@ -165,6 +166,19 @@ async def test_a_job_that_fails(
     assert last.status.status_code is StatusCode.ERROR
     outcomes = told.metric("comfyui.job.duration", "comfyui.outcome")
     assert outcomes.keys() == {("E_EXECUTION_FAILED",), ("E_MISSING_NODE",)}
+
+
+async def test_a_node_is_not_at_fault_when_its_server_is_lost(
+    autojump_clock: MockClock, server: EmbeddedServer, told: Told
+) -> None:
+    async with open_comfy(
+        server.url, transport=server.transport, telemetry=told.telemetry
+    ) as comfy:
+        await comfy.submit(prompts.slow(1000))
+        await trio.sleep(1)
+        server.faults.hang("*", times=math.inf)
+    assert told.span("comfyui.job").status.status_code is StatusCode.ERROR
+    assert told.span("comfyui.node ProbeProgress").status.status_code is StatusCode.UNSET
 
 
 async def test_a_job_that_is_cancelled(
@@ -335,6 +349,19 @@ async def test_a_pool(autojump_clock: MockClock, told: Told) -> None:
     assert states == {("waiting",): 0, ("running",): 0}
     changes = told.metric("comfyui.pool.server.changes", "comfyui.pool.change")
     assert changes.keys() == {("connected",), ("ready",)}
+
+
+async def test_a_job_whose_server_is_removed(autojump_clock: MockClock, told: Told) -> None:
+    async with open_farm("ab") as farm:
+        async with open_pool(farm.members(), telemetry=told.telemetry) as pool:
+            job = await pool.submit(prompts.slow(50))
+            await trio.sleep(1)
+            await pool.remove(job.server_id or "", drain=False)
+            await job.wait()
+    span = told.span("comfyui.pool.job")
+    assert events(span) == ["given to a server", "waits again", "given to a server"]
+    attempts = told.metric("comfyui.pool.attempts", "comfyui.outcome")
+    assert attempts == {("returned",): 1, ("succeeded",): 1}
 
 
 async def test_what_a_function_of_a_pool_does_is_of_its_job(

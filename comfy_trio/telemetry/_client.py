@@ -10,7 +10,7 @@ import trio
 from opentelemetry import context, trace
 from opentelemetry.trace import StatusCode
 
-from .._errors import ExecutionInterruptedError
+from .._errors import ExecutionFailedError, ExecutionInterruptedError
 from .._events import Failed, Finished, NodeStarted, Pending, Started
 from ._http import TracedTransport
 
@@ -201,10 +201,10 @@ class JobTelemetry:
         if isinstance(error, ExecutionInterruptedError):
             self.span.add_event("interrupted", {"comfyui.by_us": error.by_us})
             return
-        for span in (self._node, self.span):
-            if span is not None:
-                span.set_status(StatusCode.ERROR, str(error))
+        self.span.set_status(StatusCode.ERROR, str(error))
         self.span.record_exception(error)
+        if self._node is not None and isinstance(error, ExecutionFailedError):
+            self._node.set_status(StatusCode.ERROR, str(error))
 
     def _end(self, outcome: str, now: float) -> None:
         self._end_node(now)

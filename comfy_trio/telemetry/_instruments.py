@@ -33,7 +33,8 @@ class OpenTelemetry:
 
     - ``comfyui.job``: a job, from its submission to its end, with what happened to it as events;
       a child of whatever was under way where it was submitted. Its children are
-      ``comfyui.node CLASS`` for each node that ran, and the requests that were made for it.
+      ``comfyui.node CLASS`` for each node that ran, until the next one began, and the requests that
+      were made for it.
     - ``comfyui.pool.job``: a job of a pool, in the queue and out of it, with the pool's decisions
       as events. Its attempts are its children.
     - ``comfyui.outage``: from the loss of a WebSocket until it is back.

@@ -13,6 +13,7 @@ from .._pool_events import (
     JobAdded,
     JobFailed,
     JobInterrupted,
+    JobReturned,
     JobStarted,
     JobSucceeded,
     LocalServerCrashed,
@@ -82,6 +83,10 @@ class PoolTelemetry:
             case JobStarted(job_id=job_id, server_id=server_id, attempt=attempt):
                 self._enter(self._jobs[job_id], RUNNING)
                 self._tell(job_id, "given to a server", server_id, attempt=attempt)
+            case JobReturned(job_id=job_id, server_id=server_id, attempt=attempt):
+                self._count(server_id, "returned")
+                self._enter(self._jobs[job_id], WAITING)
+                self._tell(job_id, "waits again", server_id, attempt=attempt)
             case JobFailed(job_id=job_id, server_id=server_id, attempt=attempt, will_retry=True):
                 self._count(server_id, "retried")
                 self._enter(self._jobs[job_id], WAITING)
