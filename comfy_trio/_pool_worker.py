@@ -10,7 +10,6 @@ import trio
 from ._disappearance import Disappearance
 from ._errors import DisconnectedError, ExecutionInterruptedError, WentMissingError
 from ._failover import Verdict, judge
-from ._logging import logger
 from ._pool_job import Stop
 from ._result import JobResult
 from ._state import Gone, ServerLost
@@ -109,8 +108,7 @@ class PoolWorker:
             restarted = not await self._comfy._session.connection.probe()
         if isinstance(outcome, JobResult):
             for errors in outcome.node_errors.values():
-                about = self._comfy._session.connection.ids(tracker.prompt_id)
-                logger.warning("job %s runs without %s", tracker.prompt_id, errors, extra=about)
+                self._comfy._submitter.warn(tracker, f"runs without {errors}")
             self._dispatcher.succeed(attempt, outcome)
         elif isinstance(outcome, ExecutionInterruptedError) and attempt.removed and outcome.by_us:
             self._dispatcher.give_back(attempt)

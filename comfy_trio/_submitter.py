@@ -77,7 +77,7 @@ class Submitter:
             if state.refused or (lost and not follow):
                 raise state.outcome
         for errors in state.node_errors.values():
-            self._warn(tracker, f"runs without {errors}")
+            self.warn(tracker, f"runs without {errors}")
         return tracker
 
     async def start(
@@ -113,12 +113,13 @@ class Submitter:
         try:
             await self._session.supervisor.stop(tracker)
         except ComfyError as error:
-            self._warn(tracker, f"may still run: {error}")
+            self.warn(tracker, f"may still run: {error}")
         finally:
             if not tracker.ended.is_set():
-                self._warn(tracker, "was not seen to stop, and may still run")
+                self.warn(tracker, "was not seen to stop, and may still run")
 
-    def _warn(self, tracker: JobTracker, what: str) -> None:
+    def warn(self, tracker: JobTracker, what: str) -> None:
+        """Log what is amiss with a job."""
         about = self._session.connection.ids(tracker.prompt_id)
         logger.warning("job %s %s", tracker.prompt_id, what, extra=about)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections import Counter
@@ -13,11 +14,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+from cyclopts import CycloptsError
 from pages import PAGES, ROOT, Block, agrees, blocks_of, read_page
 from test_exports import LAYER_OF, NAMESPACES, public_items
 from test_types import run_mypy
 
 from comfy_trio._capabilities import SINCE, parse_release
+from comfy_trio._cli._app import app
 from comfy_trio._failover import Verdict
 from comfy_trio._state import Phase
 from comfy_trio.testing import open_embedded_server
@@ -109,6 +112,29 @@ def test_the_python_in_pages(tmp_path: Path) -> None:
     blocks = [block for path in (README, *PAGES) for block in read_page(path)]
     assert len(blocks) > 40
     assert type_errors(blocks, tmp_path) == set()
+
+
+def commands_in(blocks: Sequence[Block]) -> list[str]:
+    """Return the commands of this library in what is to be typed in a shell."""
+    script = "\n".join(block.text for block in blocks if block.language == "sh")
+    pieces = re.split(r"\n|&&|\||&|#.*", script.replace("python -m comfy_trio", "comfy-trio"))
+    found = (re.fullmatch(r"(?:\w+=\S+ )*comfy-trio (.+)", piece.strip()) for piece in pieces)
+    return [command[1] for command in found if command is not None]
+
+
+@pytest.mark.parametrize("path", [README, *PAGES], ids=lambda path: str(path.relative_to(ROOT)))
+def test_commands_can_be_typed(path: Path) -> None:
+    """Those, too, that cannot be run here: of other machines' servers, or without end."""
+    for command in commands_in(read_page(path)):
+        app.parse_args(shlex.split(command), exit_on_error=False, print_error=False)
+
+
+def test_commands_are_found() -> None:
+    assert len(commands_in(read_page(README))) > 15
+    page = "```sh\nA=b comfy-trio serve --port 1 &\npython -m comfy_trio nope | jq .x  # y\n```\n"
+    assert commands_in(blocks_of("page.md", page)) == ["serve --port 1", "nope"]
+    with pytest.raises(CycloptsError):
+        app.parse_args(["nope"], exit_on_error=False, print_error=False)
 
 
 def test_every_public_name_has_its_place_in_the_reference() -> None:
