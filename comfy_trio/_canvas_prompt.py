@@ -11,7 +11,8 @@ from ._canvas_groups import with_groups_as_subgraphs
 from ._canvas_ids import with_unique_ids
 from ._canvas_links import Layout, Output, Value
 from ._errors import WorkflowError, describe_node
-from ._util import as_object, copy_json, is_list
+from ._prompt import own_value
+from ._util import as_object, is_list
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,8 +52,8 @@ def convert_canvas(
         source: What to call the canvas in errors.
 
     Raises:
-        WorkflowError: it is no canvas, has no nodes that are run, a subgraph contains itself, or
-            links form a circle of reroutes or bypassed nodes.
+        WorkflowError: it is no canvas, has no nodes that are run, a subgraph contains itself,
+            links form a circle of reroutes or bypassed nodes, or a value is nested too deeply.
     """
     drawn = with_unique_ids(read_canvas(dict(canvas), source=source))
     drawn = with_groups_as_subgraphs(drawn, object_info)
@@ -87,19 +88,19 @@ def _title(place: Place, declaration: JSONObject) -> str:
 
 
 def _inputs(place: Place, layout: Layout, sent: Mapping[str, Place]) -> JSONObject:
-    inputs = {name: _literal(value) for name, value in layout.values(place).items()}
+    inputs = {name: _literal(value, name, place) for name, value in layout.values(place).items()}
     for index, slot in enumerate(place.node.inputs):
         match layout.source(place, index):
             case Output(node_id=node_id, slot=output) if node_id in sent:
                 inputs[slot.name] = [node_id, output]
             case Value(value=value):
-                inputs[slot.name] = _literal(value)
+                inputs[slot.name] = _literal(value, slot.name, place)
             case _:  # nothing, or a muted node: the input's own widget counts, if it has one
                 pass
     return inputs
 
 
-def _literal(value: object) -> object:
+def _literal(value: object, input_name: str, place: Place) -> object:
     """Return a value as the prompt has it: a bare list would be read as a link."""
-    copied = copy_json(value)
+    copied = own_value(value, f"input {input_name!r} of node {place.id}")
     return {"__value__": copied} if is_list(copied) else copied

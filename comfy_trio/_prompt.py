@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar
 from ._canvas import is_canvas
 from ._errors import WorkflowError, describe_node
 from ._suggestions import did_you_mean
-from ._util import as_object, copy_json, from_mapping, is_list, is_object
+from ._util import MOST_LEVELS, as_object, copy_json, from_mapping, is_list, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 CANDIDATES_SHOWN = 20
+
+LEVELS_ABOVE_A_VALUE = 3
+"""The prompt, the node, and its inputs (or another of its parts)."""
+
+TOO_DEEP = f"nested deeper than {MOST_LEVELS} levels, which no server is sure to survive"
 
 TAKEN_FOR_A_LINK = (
     "which servers take for a link when they run the node: a list of a text and a number cannot be"
@@ -60,31 +65,29 @@ def own_prompt(value: object) -> JSONObject:
     """Return a deep copy of a prompt that somebody else may change.
 
     Raises:
-        WorkflowError: see `require_prompt`; or it is nested deeper than any workflow.
+        WorkflowError: see `require_prompt`; or it is nested deeper than `MOST_LEVELS`.
     """
     prompt = require_prompt(from_mapping(value))
     try:
         return copy_json(prompt)
     except RecursionError:
-        raise WorkflowError("the prompt is nested deeper than that of any workflow") from None
+        raise WorkflowError(f"the prompt is {TOO_DEEP}") from None
 
 
 def own_value(value: T, asked_by: str) -> T:
-    """Return a deep copy of a value that somebody else may change.
+    """Return a deep copy of a node's value that somebody else may change.
 
     Args:
         value: The value.
         asked_by: What the error begins with.
 
     Raises:
-        WorkflowError: it is nested deeper than any of a workflow.
+        WorkflowError: a prompt with it would be nested deeper than `MOST_LEVELS`.
     """
     try:
-        return copy_json(value)
+        return copy_json(value, MOST_LEVELS - LEVELS_ABOVE_A_VALUE)
     except RecursionError:
-        raise WorkflowError(
-            f"{asked_by}: the value is nested deeper than any of a workflow"
-        ) from None
+        raise WorkflowError(f"{asked_by}: with this value, the prompt is {TOO_DEEP}") from None
 
 
 def canvas_error(source: str) -> WorkflowError:

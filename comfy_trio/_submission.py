@@ -12,7 +12,7 @@ import attrs
 from ._errors import NodeErrors, WorkflowError
 from ._replies import post
 from ._secrets import API_KEY
-from ._util import copy_json, is_object
+from ._util import MOST_LEVELS, copy_json, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -112,7 +112,9 @@ def _own_extra_data(value: object) -> JSONObject:
         raise WorkflowError(f"extra_data is a mapping, not a {type(value).__name__}")
     try:
         text = json.dumps(copy_json(dict(cast("Mapping[str, Any]", value))), allow_nan=False)
-    except (TypeError, ValueError, RecursionError) as error:
+    except RecursionError:
+        raise WorkflowError(f"extra_data is nested deeper than {MOST_LEVELS} levels") from None
+    except (TypeError, ValueError) as error:
         raise WorkflowError(f"extra_data holds what JSON cannot ({type(error).__name__})") from None
     place: JSONObject = json.loads(text)
     extra_data = place

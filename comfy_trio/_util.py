@@ -111,7 +111,7 @@ def copy_json(value: T, levels: int = MOST_LEVELS) -> T:
     if type(value) in _ATOMS:
         return value
     if not levels:
-        raise RecursionError(f"nested deeper than {MOST_LEVELS} levels")
+        raise RecursionError("nested too deeply")
     copied: Any
     if is_object(value):
         copied = {key: copy_json(each, levels - 1) for key, each in value.items()}

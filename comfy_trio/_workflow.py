@@ -11,6 +11,7 @@ from ._attachments import Attachments, uploads_into
 from ._errors import WorkflowError
 from ._find import find_node, find_nodes
 from ._prompt import (
+    TOO_DEEP,
     check_prompt,
     name_node,
     own_prompt,
@@ -129,7 +130,7 @@ class Workflow:
                 workflow._canvas = copy_json(source.canvas)
                 workflow._drawn = copy_json(workflow._prompt)
         except RecursionError:
-            raise WorkflowError(f"{source.name} is nested deeper than any workflow") from None
+            raise WorkflowError(f"{source.name} is {TOO_DEEP}") from None
         for alias, node_id in source.outputs.items():
             workflow.output(alias, node_id)
         return workflow.bypass(*source.bypassed)

@@ -13,7 +13,7 @@ from templates import FIXTURES, load, object_info
 from comfy_trio import WorkflowError
 from comfy_trio._canvas import read_canvas
 from comfy_trio._canvas_prompt import convert_canvas
-from comfy_trio._util import is_list, is_object
+from comfy_trio._util import MOST_LEVELS, is_list, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,6 +70,15 @@ def test_subgraphs_nested_too_deep() -> None:
     definitions = [subgraph(f"S{depth}", node(depth, f"S{depth + 1}")) for depth in range(2000)]
     canvas = {"nodes": [node(1, "S0")], "definitions": {"subgraphs": definitions}}
     with pytest.raises(WorkflowError, match=r"^subgraphs are nested more than 100 deep"):
+        convert_canvas(canvas, DECLARED)
+
+
+def test_values_that_are_nested_too_deeply() -> None:
+    value: Any = 1
+    for _ in range(MOST_LEVELS):
+        value = {"a": value}
+    canvas = {"nodes": [node(1, "EmptyImage", {"color": value})]}
+    with pytest.raises(WorkflowError, match=r"^input 'color' of node 1: .* deeper than 200 levels"):
         convert_canvas(canvas, DECLARED)
 
 
