@@ -283,6 +283,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names.split
 
 
 if not TYPE_CHECKING:  # or else checkers would believe in any name
+    __all__ = sorted(_HOME_OF)
 
     def __getattr__(name: str) -> object:
         home = _HOME_OF.get(name)

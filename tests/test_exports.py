@@ -249,6 +249,12 @@ def test_the_two_lists_of_public_names_agree() -> None:
     assert dir(comfy_trio) == sorted([*for_checkers, "__version__"])
 
 
+def test_a_star_brings_every_public_name() -> None:
+    found: dict[str, object] = {}
+    exec("from comfy_trio import *", found)
+    assert found.keys() - {"__builtins__"} == comfy_trio._HOME_OF.keys()
+
+
 def public_items(namespace: str) -> list[tuple[str, Any]]:
     module = import_module(namespace)
     return [

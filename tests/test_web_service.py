@@ -64,10 +64,12 @@ class Visitor:
     Args:
         app: The service.
         reads: Whether it reads what it is told; a line that is as slow as that holds up who sends.
+        site: Whose page asks, as its browser says.
     """
 
     app: Starlette
     reads: bool = True
+    site: str = "same-origin"
     status: int = 0
     told: bytearray = attrs.field(factory=bytearray)
     left: trio.Event = attrs.field(factory=trio.Event)
@@ -96,7 +98,7 @@ class Visitor:
             "type": "http",
             "method": "POST",
             "path": "/pictures",
-            "headers": [],
+            "headers": [(b"sec-fetch-site", self.site.encode())],
         }
         await self.app(scope, receive, send)
         return [json.loads(line) for line in self.told.splitlines()]
@@ -215,6 +217,11 @@ async def test_what_is_refused(autojump_clock: MockClock, monkeypatch: pytest.Mo
         visitor = Visitor(app)
         assert await visitor.ask(b"a" * 4000, b"b") == [{"failed": "These are too many words."}]
         assert visitor.status == 413
+        for site in ("cross-site", "same-site"):
+            visitor = Visitor(app, site=site)
+            (news,) = await visitor.ask(b"a boat")
+            assert news["failed"].startswith("Another site's page")
+            assert visitor.status == 403
         refusal = {"error": {"type": "no", "message": "Not today", "details": ""}}
         farm["a"].faults.answer(
             "POST /prompt", 400, json.dumps(refusal), content_type="application/json"

@@ -184,6 +184,8 @@ def make_app(pool: Pool, workflow: Workflow, input_path: str) -> Starlette:
         return FileResponse(HERE / "page.html")
 
     async def pictures(request: Request) -> Response:
+        if request.headers.get("sec-fetch-site", "same-origin") != "same-origin":  # browsers say
+            return refusal(403, "Another site's page may not ask for pictures here.")
         prompt = await read_prompt(request)
         if prompt is None:
             return refusal(413, "These are too many words.")
