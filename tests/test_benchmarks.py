@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 import pytest
 from benchmarks import __main__ as command_line
-from benchmarks.measuring import Report, Row
+from benchmarks.measuring import Report, Row, environment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,6 +40,15 @@ def test_each_runs(name: str, rows: int) -> None:
         assert row.ours, row
         assert min(row.ours) >= 0
         assert min(row.other) > 0
+
+
+def test_memory_is_that_of_the_program_alone() -> None:
+    fat = b"x" * (2**27)  # what the process has from whoever started it
+    code = "from benchmarks.measuring import peak_memory; print(peak_memory())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment(), stdout=subprocess.PIPE, check=True
+    )
+    assert 5 < float(done.stdout) < len(fat) / 2**20
 
 
 def test_a_row_tells_the_ratio_and_its_spread() -> None:
