@@ -102,5 +102,6 @@ def _inputs(place: Place, layout: Layout, sent: Mapping[str, Place]) -> JSONObje
 
 def _literal(value: object, input_name: str, place: Place) -> object:
     """Return a value as the prompt has it: a bare list would be read as a link."""
-    copied = own_value(value, f"input {input_name!r} of node {place.id}")
+    asked_by = f"input {input_name!r} of node {place.id}"
+    copied = own_value(value, asked_by, node_id=place.id, input_name=input_name)
     return {"__value__": copied} if is_list(copied) else copied

@@ -74,12 +74,14 @@ def own_prompt(value: object) -> JSONObject:
         raise WorkflowError(f"the prompt is {TOO_DEEP}") from None
 
 
-def own_value(value: T, asked_by: str) -> T:
+def own_value(value: T, asked_by: str, *, node_id: str, input_name: str) -> T:
     """Return a deep copy of a node's value that somebody else may change.
 
     Args:
         value: The value.
         asked_by: What the error begins with.
+        node_id: Whose value it is.
+        input_name: Which of the node's, also where that is no input.
 
     Raises:
         WorkflowError: a prompt with it would be nested deeper than `MOST_LEVELS`.
@@ -87,7 +89,11 @@ def own_value(value: T, asked_by: str) -> T:
     try:
         return copy_json(value, MOST_LEVELS - LEVELS_ABOVE_A_VALUE)
     except RecursionError:
-        raise WorkflowError(f"{asked_by}: with this value, the prompt is {TOO_DEEP}") from None
+        raise WorkflowError(
+            f"{asked_by}: with this value, the prompt is {TOO_DEEP}",
+            node_id=node_id,
+            input_name=input_name,
+        ) from None
 
 
 def canvas_error(source: str) -> WorkflowError:
@@ -231,7 +237,8 @@ def replace_value(
                 f"{asked_by}: a class_type is a string, not {value!r:.100}", node_id=node_id
             )
         return {**node, "class_type": value}
-    return {**node, part: {**as_object(node.get(part)), name: own_value(value, asked_by)}}
+    owned = own_value(value, asked_by, node_id=node_id, input_name=name)
+    return {**node, part: {**as_object(node.get(part)), name: owned}}
 
 
 def list_nodes(prompt: Mapping[str, Any]) -> str:

@@ -318,7 +318,12 @@ class Workflow:
         batch = {nodes: inputs or {}} if isinstance(nodes, str) else nodes
         copied = {
             node_id: {
-                name: own_value(value, f"batch_inputs({node_id!r}, ...)")
+                name: own_value(
+                    value,
+                    f"batch_inputs: input {name!r} of node {node_id}",
+                    node_id=node_id,
+                    input_name=name,
+                )
                 for name, value in dict(values).items()
             }
             for node_id, values in batch.items()
@@ -498,7 +503,8 @@ class Workflow:
 
     def _set_input(self, node_id: str, name: str, value: object) -> None:
         asked_by = f"input({node_id!r}, {name!r}, ...)"
-        self._prompt[node_id]["inputs"][name] = own_value(value, asked_by)
+        owned = own_value(value, asked_by, node_id=node_id, input_name=name)
+        self._prompt[node_id]["inputs"][name] = owned
         self._attachments.detach(node_id, name)
 
     def _canvas_of(self, prompt: JSONObject) -> JSONObject | None:

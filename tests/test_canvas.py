@@ -78,8 +78,10 @@ def test_values_that_are_nested_too_deeply() -> None:
     for _ in range(MOST_LEVELS):
         value = {"a": value}
     canvas = {"nodes": [node(1, "EmptyImage", {"color": value})]}
-    with pytest.raises(WorkflowError, match=r"^input 'color' of node 1: .* deeper than 200 levels"):
+    message = r"^input 'color' of node 1: .* deeper than 200 levels"
+    with pytest.raises(WorkflowError, match=message) as caught:
         convert_canvas(canvas, DECLARED)
+    assert (caught.value.node_id, caught.value.input_name) == ("1", "color")
 
 
 def test_reroutes_in_a_circle() -> None:

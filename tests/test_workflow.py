@@ -262,8 +262,9 @@ CHANGES: dict[str, Callable[[Workflow, Any], object]] = {
 def test_values_that_are_nested_too_deeply(change: Callable[[Workflow, Any], object]) -> None:
     """The same on any Python: it is servers that cannot follow."""
     workflow = Workflow(prompt())
-    with pytest.raises(WorkflowError, match=TOO_DEEP):
+    with pytest.raises(WorkflowError, match=TOO_DEEP) as caught:
         change(workflow, nested(MOST_LEVELS - 2))  # a prompt has three levels itself
+    assert (caught.value.node_id, caught.value.input_name) == ("3", "steps")
     assert workflow.to_dict() == prompt()
     change(workflow, nested(MOST_LEVELS - 3))
     assert workflow.copy().to_dict() == Workflow.from_json(workflow.to_json()).to_dict()
@@ -271,8 +272,9 @@ def test_values_that_are_nested_too_deeply(change: Callable[[Workflow, Any], obj
 
 def test_values_of_a_builder_that_are_nested_too_deeply() -> None:
     builder = PromptBuilder[str, str](prompt(), inputs={"x": "3.inputs.steps"}, outputs={})
-    with pytest.raises(WorkflowError, match=TOO_DEEP):
+    with pytest.raises(WorkflowError, match=TOO_DEEP) as caught:
         builder.input("x", nested(MOST_LEVELS - 2))
+    assert (caught.value.node_id, caught.value.input_name) == ("3", "steps")
 
 
 def test_what_is_no_json(tmp_path: Path) -> None:
